@@ -1,0 +1,90 @@
+// judge(): from a host's plan and the evidence of one session to the verdict. Pure, and the only
+// maker of Authorized, without which no MAIL FROM can be sent. It returns the verdict and the
+// TLS-RPT results together, so that they cannot disagree. Called by proxy/delivery (and `check`).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "policy/plan.h"
+
+namespace policy {
+
+// ---- evidence: facts of one session, nothing decided --------------------------------------------
+
+struct NoStartTls {      // not offered, refused with 4yz/5yz, or no EHLO
+  std::string reason;    // "STARTTLS is not offered", "454 4.7.0 TLS not available"
+};
+struct HandshakeFailed {
+  std::string reason;    // OpenSSL's words, the alert, or why the plaintext was not clean
+};
+enum class ChainState : std::uint8_t { trusted, expired, not_yet_valid, untrusted, unknown };
+struct PkixEvidence {
+  ChainState chain = ChainState::unknown;
+  std::string chain_error;          // X509_V_ERR_… and words
+  std::vector<std::string> dns_ids; // of the leaf's SAN, lower case, as written
+  bool has_dns_id = false;
+  std::string common_name;          // for DANE-TA without any DNS-ID alone (RFC 7672 §3.2.3)
+};
+struct DaneEvidence {
+  // Index of the record that matched in the records given to the handshake, and its usage.
+  std::optional<dane::Tlsa> matched;
+  std::string error;                // why none did: chain, name, no match
+  bool name_mismatch = false;
+  bool expired = false;
+  bool untrusted = false;           // the chain to the anchor does not verify
+};
+struct TlsSession {
+  std::string version;   // "TLSv1.3"
+  std::string cipher;
+  std::string group;
+  std::string sni;
+  bool resumed = false;
+  std::string cert_sha256;  // hex; "" where the peer has no certificate
+  std::string spki_sha256;
+  PkixEvidence pkix;
+  std::optional<DaneEvidence> dane;  // where the plan has TLSA records to evaluate
+};
+using Evidence = std::variant<NoStartTls, HandshakeFailed, TlsSession>;
+
+// ---- verdict ------------------------------------------------------------------------------------
+
+enum class PeerAuth : std::uint8_t { dane_ee, dane_ta, pkix, pin, none };
+std::string_view to_string(PeerAuth auth);
+enum class Protection : std::uint8_t { authenticated, encrypted, cleartext };
+std::string_view to_string(Protection protection);
+
+// The proof that this session met what the plan asked. Only judge() makes one.
+class Authorized {
+ public:
+  PeerAuth peer_auth() const { return peer_auth_; }
+  Protection protection() const { return protection_; }
+
+ private:
+  friend struct Judge;
+  Authorized(PeerAuth auth, Protection protection) : peer_auth_(auth), protection_(protection) {}
+  PeerAuth peer_auth_;
+  Protection protection_;
+};
+struct Denied {
+  smtp::Reply reply;  // 451 4.7.4 or 4.7.5 with policy, MX and reason; without ID
+};
+// Opportunistic and TLS failed: nothing forbids cleartext; connect again without STARTTLS.
+struct RetryInCleartext {};
+
+struct Verdict {
+  std::variant<Authorized, Denied, RetryInCleartext> outcome;
+  std::vector<tlsrpt::SessionResult> results;  // one for each policy that applied
+  std::optional<tlsrpt::ResultType> result;    // the first failure; nullopt: success
+  std::string reason;                          // precise, in words; empty on plain success
+};
+
+// `host`: for the words. `cleartext_retry`: this is already the reconnect without STARTTLS; its
+// evidence is NoStartTls, and its results were counted by the first attempt.
+Verdict judge(const Try& plan, const base::Domain& domain, const base::Domain& host,
+              const Evidence& evidence, bool cleartext_retry = false);
+
+}  // namespace policy

@@ -1,0 +1,196 @@
+// plan(): what each MX host must prove before it may have the domain's mail. Pure: no clock, no
+// I/O, no log. plan_domain() decides what holds for all hosts and their order of preference,
+// plan_host() the requirement of one host; a delivery asks for hosts one by one, so that a dead
+// backup's DNS costs the primary nothing. `check` and the policy map call the same two.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "policy/facts.h"
+#include "smtp/reply.h"
+#include "tlsrpt/result.h"
+
+namespace policy {
+
+enum class Mode : std::uint8_t { enforce, observe };
+enum class Combine : std::uint8_t { dane_first, both, dane_alone };
+enum class Default : std::uint8_t { opportunistic, encrypted, verified };
+enum class InsecureMx : std::uint8_t { dane, opportunistic };
+enum class OnError : std::uint8_t { deliver, defer };
+enum class Require : std::uint8_t { encrypted, verified, dane };
+enum class Allow : std::uint8_t { encrypted, opportunistic };
+
+// "example.com" or ".example.com" (all names below it, not itself).
+struct DomainPattern {
+  base::Domain domain;
+  bool subdomains = false;
+  bool matches(const base::Domain& name) const;
+};
+
+struct Rule {
+  std::vector<DomainPattern> domains;
+  Require require = Require::verified;
+  std::vector<std::string> mx;           // approved hosts, "name" or "*.name"; empty: any
+  std::vector<std::string> spki_sha256;  // pins, hex, lower case
+  std::optional<std::string> ca_file;    // its own trust store
+};
+
+struct Exception {
+  std::vector<DomainPattern> domains;
+  Allow allow = Allow::opportunistic;
+  std::chrono::sys_days until{};  // the last day, UTC
+  std::string owner;
+  std::string reason;
+  bool ignore_dnssec = false;
+};
+
+struct Settings {
+  Mode mode = Mode::enforce;
+  Combine combine = Combine::dane_first;
+  Default fallback = Default::opportunistic;  // policy.default
+  InsecureMx insecure_mx = InsecureMx::dane;
+  OnError on_lookup_error = OnError::deliver;
+  OnError on_fetch_error = OnError::deliver;
+  bool dane_enabled = true;
+  bool sts_enabled = true;
+  std::vector<Rule> rules;
+  std::vector<Exception> exceptions;
+};
+
+// What the operator says of one domain today: at most one of both is in force (an exception stands
+// above rules; past its day it is void).
+struct Operator {
+  const Rule* rule = nullptr;
+  const Exception* exception = nullptr;
+};
+Operator operator_for(const Settings& settings, const base::Domain& domain,
+                      std::chrono::sys_days today);
+
+// ---- requirements: alternatives, never a ladder -------------------------------------------------
+
+struct Opportunistic {};  // TLS if it can be had, cleartext otherwise
+struct Encrypted {};      // TLS with anybody
+struct Dane {
+  std::vector<dane::Tlsa> records;
+  std::vector<base::Domain> reference_ids;
+};
+struct Pkix {             // trusted chain, in date, and a DNS-ID that names the host
+  base::Domain name;
+  std::optional<std::string> ca_file;
+  // Besides `name`: a certificate that names the recipient domain itself vouches for the host
+  // (rule `verified` behind an insecure MX); then one of `vouching` must be named too.
+  std::optional<base::Domain> vouching;
+};
+struct DaneAndPkix {
+  Dane dane;
+  Pkix pkix;
+};
+struct Pinned {           // the leaf's key is one of these
+  std::vector<std::string> spki_sha256;
+};
+using TlsRequirement = std::variant<Opportunistic, Encrypted, Dane, Pkix, DaneAndPkix, Pinned>;
+
+// `requirement` of the enforcement log: dane | verified | encrypted | opportunistic.
+std::string_view to_string(const TlsRequirement& requirement);
+// A digest of the requirement and all that it names: a connection may be reused, and a TLS session
+// resumed, only under the same one.
+std::string fingerprint(const TlsRequirement& requirement);
+
+// Each policy that applies to a host: the session is told to TLS-RPT once for each.
+struct AppliedTlsa {
+  tlsrpt::Policy policy;
+  bool usable = false;                     // false: secure records, none usable
+  std::string unusable_reason;
+  std::vector<dane::Tlsa> records;         // to evaluate the evidence against
+  std::vector<base::Domain> reference_ids;
+};
+struct AppliedSts {
+  tlsrpt::Policy policy;
+  StsMode mode = StsMode::none;
+  bool name_matched = false;               // the host is approved by a pattern
+  std::string pattern;
+  std::optional<StsFailure> refresh_failure;
+};
+struct AppliedNone {
+  tlsrpt::Policy policy;                   // no-policy-found; or sts with a fetch failure
+  std::optional<StsFailure> fetch_failure;
+};
+
+enum class PolicyKind : std::uint8_t { tlsa, sts, operator_rule, none };
+std::string_view to_string(PolicyKind kind);  // of the log: tlsa | sts | operator | no-policy-found
+
+// A host that may be tried.
+struct Try {
+  TlsRequirement requirement;
+  std::optional<base::Domain> sni;
+  std::optional<AppliedTlsa> tlsa;
+  std::optional<AppliedSts> sts;
+  std::optional<AppliedNone> none;
+  PolicyKind kind = PolicyKind::none;  // what gave the requirement
+  bool mx_vouched = false;  // secure MX, enforce policy, rule's mx: PKIX or DANE here is "verified"
+  std::string why;          // the requirement in words: "DANE: 2 usable TLSA records at mx.…"
+};
+// A host that no mail may go to, before any connection.
+struct Excluded {
+  smtp::Reply reply;  // 451 with the reason; without ID
+  tlsrpt::ResultType result = tlsrpt::ResultType::validation_failure;
+  std::string reason;
+  std::vector<tlsrpt::SessionResult> results;  // for TLS-RPT; empty where it is no TLS matter
+  bool by_policy = false;  // a policy ruled it out (observe walks it again); false: it is just dead
+  PolicyKind kind = PolicyKind::none;
+};
+
+struct HostPlan {
+  base::Domain host;
+  std::vector<base::Ip> addresses;
+  dns::Security mx_security = dns::Security::insecure;
+  std::variant<Try, Excluded> decision;
+  // observe mode's second walk, and what is allowed when nothing were published.
+  Try unprotected;
+};
+
+// The domain cannot have mail at all, or not now.
+struct Refused {
+  smtp::Reply reply;  // without ID
+  std::string reason;
+  tlsrpt::ResultType result = tlsrpt::ResultType::validation_failure;
+  std::vector<tlsrpt::SessionResult> results;
+  bool by_policy = false;
+};
+
+struct DomainPlan {
+  base::Domain domain;
+  dns::Security mx_security = dns::Security::insecure;
+  bool by_mx = true;
+  std::optional<base::Domain> expanded;
+  std::vector<MxHost> hosts;  // by preference; equal ones in the order of the answer
+  StsState sts;
+  PolicyKind kind = PolicyKind::none;
+  std::string policy_mode;    // enforce | testing | none, "" where there is no policy
+  const Rule* rule = nullptr;            // in force; lives as long as the settings
+  const Exception* exception = nullptr;  // in force; its use is logged
+};
+
+std::variant<Refused, DomainPlan> plan_domain(const Settings& settings, const Operator& op,
+                                              const DomainFacts& facts);
+HostPlan plan_host(const Settings& settings, const DomainPlan& domain, const HostFacts& host);
+
+// RFC 5321 §5.1: shuffles hosts of equal preference; never moves one across a preference.
+// `below(n)`: 0 … n-1.
+template <class Below>
+void shuffle_equal_preferences(std::vector<MxHost>& hosts, Below below) {
+  for (std::size_t i = 0; i < hosts.size();) {
+    std::size_t j = i + 1;
+    while (j < hosts.size() && hosts[j].preference == hosts[i].preference) ++j;
+    for (std::size_t k = j - i; k > 1; --k) std::swap(hosts[i + k - 1], hosts[i + below(k)]);
+    i = j;
+  }
+}
+
+}  // namespace policy

@@ -1,0 +1,79 @@
+"""A network, mount and PID namespace of one's own.
+
+`enter()` re-executes the running script under unshare(1), brings the loopback up and binds private
+copies over /etc/resolv.conf, /etc/hosts, /etc/passwd and /etc/group, so that the ports 25, 53 and
+443 are free, the host's own services are untouched, and everything that a test started ends with it
+(the PID namespace's first process is the script). Called by every test and by the demo, first thing.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+INSIDE = "STERNPOST_LAB_INSIDE"
+V6 = [f"fd00:25::{n:x}" for n in range(1, 33)]
+RESOLVER = "127.0.0.53"
+
+
+def enter():
+    """Returns inside the namespaces; exits 69 where the kernel or the user does not permit them."""
+    if os.environ.get(INSIDE) == "1":
+        return
+    if os.geteuid() != 0:
+        print("the lab needs root, for namespaces, Postfix and Exim", file=sys.stderr)
+        sys.exit(69)
+    os.environ[INSIDE] = "1"
+    argv = ["unshare", "-n", "-m", "-p", "--fork", "--kill-child", "--mount-proc",
+            sys.executable, "-I", "-S", "-c", _TRAMPOLINE, *sys.argv]
+    os.execvp(argv[0], argv)
+
+
+# The script is started again through this line, so that a failing unshare is told apart.
+_TRAMPOLINE = "import os,sys; os.execv(sys.executable,[sys.executable]+sys.argv[1:])"
+
+
+def inside():
+    """Whether this process already has its own namespaces."""
+    return os.environ.get(INSIDE) == "1"
+
+
+def set_up_network():
+    """Loopback with its IPv6 addresses; harmless when called twice."""
+    lines = ["link set lo up"] + [f"addr replace {a}/128 dev lo nodad" for a in V6]
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True)
+
+
+def set_up_etc(directory):
+    """Binds private copies over the few files in /etc that the servers read; in `directory`."""
+    users = {"/etc/passwd": "Debian-exim:x:65432:65432::/nonexistent:/usr/sbin/nologin\n",
+             "/etc/group": "Debian-exim:x:65432:\n"}
+    texts = {"/etc/resolv.conf": f"nameserver {RESOLVER}\noptions edns0 trust-ad timeout:2\n",
+             "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+             "/etc/mailname": "front.lab\n"}
+    for path, line in users.items():
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        name = line.split(":")[0] + ":"
+        texts[path] = text if any(x.startswith(name) for x in text.splitlines()) else text + line
+    for path, text in texts.items():
+        if not os.path.exists(path):
+            continue
+        copy = os.path.join(directory, "etc-" + os.path.basename(path))
+        with open(copy, "w", encoding="utf-8") as file:
+            file.write(text)
+        subprocess.run(["mount", "--bind", copy, os.path.realpath(path)], check=True)
+
+
+def scratch(keep=None):
+    """A directory for one lab: a tmpfs that vanishes with the namespace, or `keep`, made if needed.
+
+    Both are readable to the users that the servers drop to.
+    """
+    if keep:
+        os.makedirs(keep, exist_ok=True)
+        os.chmod(keep, 0o755)
+        return keep
+    directory = tempfile.mkdtemp(prefix="sternpost-lab-")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=2g", "lab", directory], check=True)
+    return directory
