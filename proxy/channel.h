@@ -1,0 +1,116 @@
+// Channel: one non-blocking stream socket (TCP or Unix), in cleartext or under TLS, with a bounded
+// read buffer and one lazily re-armed deadline. TLS runs on the socket itself (OpenSSL's own socket
+// BIO), so no octet is copied on the way. Lives on one thread. It knows nothing of SMTP; the
+// session (towards the MTA) and proxy/mx_connection (towards an MX) speak over it.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+struct ssl_st;
+
+namespace proxy {
+
+namespace asio = boost::asio;
+using Executor = asio::any_io_executor;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+struct IoError {
+  enum class Kind { closed, timeout, reset, tls, limit, cancelled };
+  Kind kind = Kind::closed;
+  std::string text;  // in words: "connection reset by peer"
+};
+template <class T>
+using IoResult = base::Result<T, IoError>;
+
+struct SslFree {
+  void operator()(ssl_st* ssl) const;
+};
+using SslPtr = std::unique_ptr<ssl_st, SslFree>;
+
+class Channel {
+ public:
+  using Socket = asio::generic::stream_protocol::socket;
+
+  // Takes an open, connected socket and makes it non-blocking (TCP_NODELAY where it is TCP).
+  explicit Channel(Socket socket);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  // Every operation ends with IoError timeout once this moment has passed; it stands until the
+  // next call. Cheap: the timer is re-armed only when it must ring earlier.
+  void set_deadline(SteadyTime deadline);
+  SteadyTime deadline() const { return deadline_; }
+
+  // ---- reading: octets that have arrived and were not consumed yet.
+  std::string_view buffered() const;
+  void consume(std::size_t octets);
+  // Reads once more behind what is buffered, up to `limit` octets in the buffer altogether
+  // (IoError limit when it is full). Returns the number of new octets, never 0.
+  asio::awaitable<IoResult<std::size_t>> fill(std::size_t limit = 65536);
+  // One line without its end, consumed; LF ends it, a CR before is taken off and `crlf` says so.
+  // IoError limit: over `limit` octets without an end.
+  struct Line {
+    std::string text;
+    bool crlf = true;
+  };
+  asio::awaitable<IoResult<Line>> read_line(std::size_t limit);
+  // Frees the buffer when it is empty: an idle session holds none.
+  void release_buffer();
+  // Waits until the peer sends something or closes, without reading; for idle connections.
+  asio::awaitable<void> wait_readable();
+  // For a connection that should be silent: whether the peer sent or closed.
+  bool has_pending_input();
+
+  // ---- writing: all of it, or an error.
+  asio::awaitable<IoResult<void>> write(std::string_view octets);
+  asio::awaitable<IoResult<void>> write(std::string_view first, std::string_view second);
+
+  // ---- TLS. `ssl` is set up by the caller (client or server state); the channel binds it to the
+  // socket and owns it from then on. Buffered plaintext is an error: IoError tls, nothing started
+  // (response or command injection, CVE-2011-0411).
+  asio::awaitable<IoResult<void>> handshake(SslPtr ssl);
+  ssl_st* ssl() const { return ssl_.get(); }
+  bool is_tls() const { return ssl_ != nullptr; }
+
+  // Ends every operation under way with IoError cancelled, from the same thread.
+  void cancel();
+  // Sends close_notify if TLS, without waiting, and closes.
+  void close();
+  // Closes with RST where the platform can: the peer must not take what it has for complete.
+  void abort();
+  bool is_open() const;
+  Socket& socket() { return socket_; }
+  Executor executor() { return socket_.get_executor(); }
+
+ private:
+  enum class Want { read, write };
+  asio::awaitable<IoResult<void>> wait(Want want);
+  asio::awaitable<void> watch(std::shared_ptr<bool> alive);
+  void arm();
+  IoError last_tls_error(int result);
+  // One attempt: octets moved, or 0 with `want` set, or an error.
+  IoResult<std::size_t> try_read(char* to, std::size_t size, Want& want);
+  IoResult<std::size_t> try_write(const char* from, std::size_t size, Want& want);
+
+  Socket socket_;
+  SslPtr ssl_;
+  std::string buffer_;
+  std::size_t start_ = 0;  // of what is not consumed
+  asio::steady_timer timer_;
+  SteadyTime deadline_ = SteadyTime::max();
+  SteadyTime armed_ = SteadyTime::max();
+  std::shared_ptr<Channel*> self_;  // null once destroyed: the timer's handler looks there
+  bool waiting_ = false;
+  bool cancelled_ = false;
+};
+
+}  // namespace proxy
