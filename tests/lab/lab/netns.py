@@ -17,7 +17,7 @@ RESOLVER = "127.0.0.53"
 
 
 def enter():
-    """Returns inside the namespaces; exits 69 where the kernel or the user does not permit them."""
+    """Returns inside the namespaces; exits 69 for a user who may not make them."""
     if os.environ.get(INSIDE) == "1":
         return
     if os.geteuid() != 0:
@@ -25,12 +25,8 @@ def enter():
         sys.exit(69)
     os.environ[INSIDE] = "1"
     argv = ["unshare", "-n", "-m", "-p", "--fork", "--kill-child", "--mount-proc",
-            sys.executable, "-I", "-S", "-c", _TRAMPOLINE, *sys.argv]
+            sys.executable, *sys.argv]
     os.execvp(argv[0], argv)
-
-
-# The script is started again through this line, so that a failing unshare is told apart.
-_TRAMPOLINE = "import os,sys; os.execv(sys.executable,[sys.executable]+sys.argv[1:])"
 
 
 def inside():
@@ -66,14 +62,17 @@ def set_up_etc(directory):
 
 
 def scratch(keep=None):
-    """A directory for one lab: a tmpfs that vanishes with the namespace, or `keep`, made if needed.
+    """A directory for one lab, readable to the users that the servers drop to.
 
-    Both are readable to the users that the servers drop to.
+    Without `keep` it lies in a tmpfs over /mnt that vanishes with the mount namespace.
     """
     if keep:
         os.makedirs(keep, exist_ok=True)
         os.chmod(keep, 0o755)
         return keep
-    directory = tempfile.mkdtemp(prefix="sternpost-lab-")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=2g", "lab", directory], check=True)
+    if not os.path.ismount("/mnt"):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=4g", "lab", "/mnt"],
+                       check=True)
+    directory = tempfile.mkdtemp(prefix="lab-", dir="/mnt")
+    os.chmod(directory, 0o755)
     return directory
