@@ -1,0 +1,185 @@
+#include "config/consistency.h"
+
+#include <algorithm>
+
+#include "config/values.h"
+
+namespace config {
+
+namespace {
+
+constexpr std::chrono::days warn_before{14};
+
+std::string element(std::string_view list, std::size_t index) {
+  return std::string(list) + "." + std::to_string(index);
+}
+
+// `key` is set but `needed` is not.
+void needs(Reading& reading, const std::string& at, const std::string& key,
+           const std::string& needed) {
+  if (!reading.is_set(at + "." + key) || reading.is_set(at + "." + needed)) return;
+  reading.error(reading.place(at + "." + key), key + " needs " + needed + " beside it");
+}
+
+// Whether a socket bound to `a` keeps another from being bound to `b`.
+bool overlap(const Address& a, const Address& b) {
+  const auto* one = std::get_if<Tcp>(&a);
+  const auto* other = std::get_if<Tcp>(&b);
+  if (!one || !other) return a == b;
+  if (one->port != other->port || one->address.is_v4() != other->address.is_v4()) return false;
+  const auto any = [](const base::Ip& ip) {
+    return std::ranges::all_of(ip.octets(), [](std::uint8_t octet) { return octet == 0; });
+  };
+  return one->address == other->address || any(one->address) || any(other->address);
+}
+
+void judge_socket(Reading& reading, const std::string& at, const Listen& listen,
+                  const Surroundings& surroundings) {
+  if (!reading.is_good(at + ".address")) return;
+  if (std::holds_alternative<Unix>(listen.address)) {
+    if (!listen.group.empty() && surroundings.has_group && !surroundings.has_group(listen.group)) {
+      reading.error(reading.place(at + ".group"), "there is no group " + toml(listen.group));
+    }
+    if (!listen.proxy_clients.empty()) {
+      reading.error(reading.place(at + ".proxy_clients"),
+                    "proxy_clients has no meaning on a Unix socket");
+    }
+    return;
+  }
+  for (const char* const key : {"mode", "group"}) {
+    if (reading.is_set(at + "." + key)) {
+      reading.error(reading.place(at + "." + key),
+                    std::string(key) + " is for a Unix socket; " + text_of(listen.address) +
+                        " is none");
+    }
+  }
+  if (!reading.is_good(at + ".clients")) return;
+  if (listen.clients.empty()) {
+    reading.warning(reading.place(at + ".clients"), "clients is empty: nobody may relay here");
+  }
+  for (const base::Network& one : listen.clients) {
+    if (one.str() != "0.0.0.0/0" && one.str() != "::/0") continue;
+    reading.warning(reading.place(at + ".clients"),
+                    "clients has " + one.str() + ": anyone may relay through this listener");
+  }
+}
+
+void judge_listeners(Reading& reading, const Surroundings& surroundings) {
+  const auto& all = reading.config.listen;
+  if (all.empty() && reading.whole) {
+    reading.error(reading.main, "no [[listen]]: at least one is needed");
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string at = element("listen", i);
+    judge_socket(reading, at, all[i], surroundings);
+    needs(reading, at, "tls_key", "tls_certificate");
+    needs(reading, at, "tls_certificate", "tls_key");
+    needs(reading, at, "client_ca", "tls_certificate");
+    if (all[i].protocol == Protocol::Transparent) {
+      reading.error(reading.place(at + ".protocol"),
+                    "transparent listeners are not part of this version");
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      const std::string other = element("listen", j);
+      if (!reading.is_good(at + ".address") || !reading.is_good(other + ".address")) continue;
+      if (!overlap(all[i].address, all[j].address)) continue;
+      const Place first = reading.place(other + ".address");
+      reading.error(reading.place(at + ".address"),
+                    text_of(all[i].address) + " is taken by another [[listen]] at " + first.file +
+                        ":" + std::to_string(first.line) + ":" + std::to_string(first.column));
+      break;
+    }
+  }
+}
+
+void judge_rules(Reading& reading) {
+  const auto& rules = reading.config.policy.rules;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string at = element("policy.rule", i);
+    if (!reading.is_set(at + ".require") || !reading.is_good(at + ".require")) continue;
+    const std::string require(name_of(rules[i].require));
+    if (rules[i].require != Require::Verified) {
+      for (const char* const key : {"spki_sha256", "ca_file"}) {
+        if (!reading.is_set(at + "." + key)) continue;
+        reading.error(reading.place(at + "." + key),
+                      std::string(key) + " needs require = \"verified\", not \"" + require + "\"");
+      }
+    }
+    if (rules[i].require == Require::Dane && !reading.config.dane.enabled) {
+      reading.error(reading.place(at + ".require"),
+                    "the rule demands DANE, which dane.enabled = false turns off");
+    }
+  }
+}
+
+void judge_exceptions(Reading& reading, std::chrono::sys_days today) {
+  const auto& exceptions = reading.config.policy.exceptions;
+  for (std::size_t i = 0; i < exceptions.size(); ++i) {
+    const std::string at = element("policy.exception", i) + ".until";
+    if (!reading.is_set(at) || !reading.is_good(at)) continue;
+    const std::chrono::sys_days last(exceptions[i].until);
+    std::string who = exceptions[i].domains.empty() ? "" : " for " + toml(exceptions[i].domains[0]);
+    if (exceptions[i].domains.size() > 1) who += " and others";
+    if (last < today) {
+      reading.warning(reading.place(at), "the exception" + who + " ended on " +
+                                             toml(exceptions[i].until) + " and is void");
+    } else if (last - today <= warn_before) {
+      reading.warning(reading.place(at), "the exception" + who + " ends after " +
+                                             toml(exceptions[i].until));
+    }
+  }
+}
+
+// The global ways to weaken: nothing wrong, but nobody shall have them without knowing.
+void warn_of_weakness(Reading& reading) {
+  const Config& config = reading.config;
+  if (config.policy.mode == Mode::Observe) {
+    reading.warning(reading.place("policy.mode"),
+                    "policy.mode is \"observe\": policies are told, not enforced");
+  }
+  if (config.policy.combine == Combine::DaneAlone) {
+    reading.warning(reading.place("policy.combine"),
+                    "policy.combine is \"dane-alone\": MTA-STS is not asked where a host has TLSA");
+  }
+  if (!config.mta_sts.enabled) {
+    reading.warning(reading.place("mta_sts.enabled"), "MTA-STS is turned off");
+  }
+  if (!config.dane.enabled) {
+    reading.warning(reading.place("dane.enabled"), "DANE is turned off");
+  }
+}
+
+bool loopback(const Address& address) {
+  const auto* tcp = std::get_if<Tcp>(&address);
+  return !tcp || network("127.0.0.0/8").contains(tcp->address) ||
+         network("::1/128").contains(tcp->address);
+}
+
+void judge_rest(Reading& reading) {
+  const Config& config = reading.config;
+  needs(reading, "tls_rpt", "dkim_selector", "dkim_key");
+  needs(reading, "tls_rpt", "dkim_key", "dkim_selector");
+  if (config.admin.listen && !loopback(*config.admin.listen) &&
+      !reading.is_set("admin.token_file")) {
+    reading.error(reading.place("admin.listen"),
+                  "an address that is not loopback needs token_file");
+  }
+  if (reading.is_good("log.rotate") && reading.is_good("log.retention") &&
+      config.log.retention < config.log.rotate) {
+    const bool set = reading.is_set("log.retention");
+    reading.error(reading.place(set ? "log.retention" : "log.rotate"),
+                  "log.retention is shorter than log.rotate");
+  }
+}
+
+}  // namespace
+
+void judge_consistency(Reading& reading, const Surroundings& surroundings) {
+  judge_listeners(reading, surroundings);
+  judge_rules(reading);
+  judge_exceptions(reading, surroundings.today);
+  judge_rest(reading);
+  warn_of_weakness(reading);
+}
+
+}  // namespace config

@@ -1,0 +1,254 @@
+#include "config/load.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "base/encode.h"
+#include "config/consistency.h"
+#include "config/nearest.h"
+#include "config/reading.h"
+#include "config/schema.h"
+#include "config/values.h"
+
+namespace config {
+
+namespace {
+
+std::string in_quotes(std::string_view text) { return toml(std::string(text)); }
+
+std::string position(const Place& place) {
+  return place.file + ":" + std::to_string(place.line) + ":" + std::to_string(place.column);
+}
+
+// A file that somebody else made: it must be there and look like what it is named as.
+std::optional<std::string> complaint_about(const Path& path, FileUse use,
+                                           const Surroundings& surroundings) {
+  if (use == FileUse::Created || !surroundings.read_file || path.empty()) return std::nullopt;
+  const auto octets = surroundings.read_file(path);
+  if (!octets) return in_quotes(path.string()) + " cannot be read: " + octets.error().text;
+  const auto has = [&](std::string_view mark) { return octets->find(mark) != std::string::npos; };
+  if (use == FileUse::Certificates && !has("CERTIFICATE-----")) {
+    return in_quotes(path.string()) + " holds no certificate in PEM";
+  }
+  if (use == FileUse::PrivateKey && !has("PRIVATE KEY-----")) {
+    return in_quotes(path.string()) + " holds no private key in PEM";
+  }
+  return std::nullopt;
+}
+
+// Whether it stands under a header of its own, [name] or [[name]], or could.
+bool holds_tables(const Node& node) {
+  const auto* list = std::get_if<List>(&node.value);
+  return std::holds_alternative<Table>(node.value) ||
+         (list && !list->empty() && std::holds_alternative<Table>(list->front().value));
+}
+
+class Loader {
+ public:
+  explicit Loader(const Surroundings& surroundings) : surroundings_(surroundings) {}
+
+  void add(const Source& source);
+  LoadResult finish();
+
+  Reading reading;
+
+ private:
+  void read_top(const Member& member);
+  void read_section(const Section& section, const Node& node);
+  void read_table(const Section& section, const std::string& at, const Table& table,
+                  const Place& place);
+  void read_key(const Section& section, const std::string& at, const Member& member);
+  void unknown_section(const std::string& name, const Place& place);
+  void choose_host_name();
+  void look_at_trust_anchor();
+
+  const Surroundings& surroundings_;
+  std::map<std::string, std::size_t> list_sizes_;
+};
+
+void Loader::add(const Source& source) {
+  Tree tree = read_toml(source);
+  if (!tree.errors.empty()) reading.whole = false;
+  std::ranges::move(tree.errors, std::back_inserter(reading.errors));
+  for (const Member& member : tree.root) read_top(member);
+}
+
+void Loader::read_top(const Member& member) {
+  if (const Section* section = find_section(member.name)) {
+    Node node = member.node;
+    if (std::holds_alternative<Table>(node.value)) node.place = member.place;
+    read_section(*section, node);
+    return;
+  }
+  if (holds_tables(member.node)) {
+    unknown_section(member.name, member.place);
+  } else {
+    reading.error(member.place, "unknown key " + in_quotes(member.name) +
+                                    "; the nearest known key is " +
+                                    in_quotes(nearest_key("", member.name)));
+  }
+}
+
+void Loader::unknown_section(const std::string& name, const Place& place) {
+  const std::string nearest = nearest_section(name);
+  const bool list = find_section(nearest)->is_list();
+  reading.error(place, "unknown section " + in_quotes(name) + "; the nearest known section is " +
+                           (list ? "[[" + nearest + "]]" : "[" + nearest + "]"));
+}
+
+void Loader::read_section(const Section& section, const Node& node) {
+  const std::string name(section.name);
+  if (!section.is_list()) {
+    const auto* table = std::get_if<Table>(&node.value);
+    if (!table) {
+      reading.error(node.place, "must be a section [" + name + "], not " +
+                                    std::string(type_of(node)));
+      return;
+    }
+    reading.places.try_emplace(name, node.place);
+    read_table(section, name, *table, node.place);
+    return;
+  }
+  const auto* list = std::get_if<List>(&node.value);
+  if (!list) {
+    reading.error(node.place, "must be a list of sections, each under [[" + name + "]]");
+    return;
+  }
+  for (const Node& one : *list) {
+    const auto* table = std::get_if<Table>(&one.value);
+    if (!table) {
+      reading.error(one.place, "must be a section [[" + name + "]], not " +
+                                   std::string(type_of(one)));
+      continue;
+    }
+    section.append(reading.config);
+    const std::string at = name + "." + std::to_string(list_sizes_[name]++);
+    reading.places.emplace(at, one.place);
+    read_table(section, at, *table, one.place);
+  }
+}
+
+void Loader::read_table(const Section& section, const std::string& at, const Table& table,
+                        const Place& place) {
+  bool own_keys = section.is_list();
+  for (const Member& member : table) {
+    const std::string nested = std::string(section.name) + "." + member.name;
+    if (const Section* inner = find_section(nested)) {
+      read_section(*inner, member.node);
+      continue;
+    }
+    own_keys = true;
+    read_key(section, at, member);
+  }
+  if (own_keys && !section.missing.empty()) {
+    reading.error(place, std::string(section.missing) + ": leave " +
+                             (section.is_list() ? "[[" : "[") + std::string(section.name) +
+                             (section.is_list() ? "]]" : "]") + " out");
+  }
+  if (!reading.whole) return;  // the key may be on a line that was left out
+  for (const Key& key : section.keys) {
+    const std::string path = at + "." + std::string(key.name);
+    if (!key.required || reading.is_set(path)) continue;
+    reading.error(place, "[[" + std::string(section.name) + "]] without " + std::string(key.name));
+    reading.wrong.insert(path);
+  }
+}
+
+void Loader::read_key(const Section& section, const std::string& at, const Member& member) {
+  const Key* key = find_key(section, member.name);
+  if (!key && holds_tables(member.node)) {
+    unknown_section(std::string(section.name) + "." + member.name, member.place);
+    return;
+  }
+  if (!key) {
+    reading.error(member.place,
+                  "unknown key " + in_quotes(member.name) + "; the nearest known key is " +
+                      in_quotes(nearest_key(section.name, member.name)));
+    return;
+  }
+  const std::string path = at + "." + member.name;
+  if (const auto first = reading.places.find(path); first != reading.places.end()) {
+    reading.error(member.place,
+                  path + " is set twice: here and at " + position(first->second));
+    return;
+  }
+  reading.places.emplace(path, member.node.place);
+  std::vector<Issue> issues = key->read(reading.config, member.node);
+  if (issues.empty() && key->file != FileUse::Created) {
+    if (auto complaint = complaint_about(Path(std::get<std::string>(member.node.value)),
+                                         key->file, surroundings_)) {
+      issues.push_back({member.node.place, std::move(*complaint)});
+    }
+  }
+  if (!issues.empty()) reading.wrong.insert(path);
+  for (Issue& issue : issues) {
+    reading.error(std::move(issue.place), member.name + ": " + issue.text);
+  }
+}
+
+// server.hostname, else the host's full name (RFC 5321 §4.1.4: EHLO gives a name that is ours).
+void Loader::choose_host_name() {
+  std::string& name = reading.config.server.hostname;
+  if (!name.empty() || !reading.is_good("server.hostname")) return;
+  const std::string own = surroundings_.host_name ? surroundings_.host_name() : std::string();
+  const auto domain = base::Domain::parse(own);
+  if (!domain || !domain->is_ldh()) {
+    if (!reading.whole) return;
+    reading.error(reading.place("server"),
+                  "server.hostname is not set, and the host has no name that could stand for it");
+    return;
+  }
+  name = domain->str();
+  if (name.find('.') == std::string::npos) {
+    reading.warning(reading.place("server"), "server.hostname is not set, and the host's name, " +
+                                                 in_quotes(name) + ", has no domain");
+  }
+}
+
+// The default is nobody's mistake, so it is a warning; but without it nothing is ever DANE.
+void Loader::look_at_trust_anchor() {
+  const Dns& dns = reading.config.dns;
+  if (reading.is_set("dns.trust_anchor_file") || !dns.unbound_config.empty()) return;
+  if (auto complaint = complaint_about(dns.trust_anchor_file, FileUse::Readable, surroundings_)) {
+    reading.warning(reading.place("dns"), "dns.trust_anchor_file: " + *complaint);
+  }
+}
+
+LoadResult Loader::finish() {
+  choose_host_name();
+  look_at_trust_anchor();
+  judge_consistency(reading, surroundings_);
+  LoadResult result;
+  result.errors = std::move(reading.errors);
+  result.warnings = std::move(reading.warnings);
+  for (auto* issues : {&result.errors, &result.warnings}) {
+    for (Issue& issue : *issues) issue.text = base::printable(issue.text);
+  }
+  if (result.errors.empty()) {
+    result.config = std::make_shared<const Config>(std::move(reading.config));
+  }
+  return result;
+}
+
+}  // namespace
+
+LoadResult load_sources(const std::vector<Source>& sources, const Surroundings& surroundings) {
+  Loader loader(surroundings);
+  if (!sources.empty()) loader.reading.main.file = sources.front().name;
+  for (const Source& source : sources) loader.add(source);
+  LoadResult result = loader.finish();
+  std::map<std::string, std::size_t> order;
+  for (std::size_t i = 0; i < sources.size(); ++i) order.emplace(sources[i].name, i);
+  const auto by_place = [&](const Issue& issue) {
+    return std::tuple(order[issue.place.file], issue.place.line, issue.place.column);
+  };
+  std::ranges::stable_sort(result.errors, {}, by_place);
+  std::ranges::stable_sort(result.warnings, {}, by_place);
+  return result;
+}
+
+std::string text_of(const Issue& issue, std::string_view kind) {
+  return position(issue.place) + ": " + std::string(kind) + ": " + issue.text;
+}
+
+}  // namespace config

@@ -1,0 +1,77 @@
+#include "config/schema_builder.h"
+
+namespace config::schema_parts {
+
+namespace {
+
+// As libmilter's smfi_setconn takes it.
+Complaint milter_socket(std::string& text) {
+  for (const std::string_view scheme : {"unix:", "local:", "inet:", "inet6:"}) {
+    if (text.starts_with(scheme) && text.size() > scheme.size()) return std::nullopt;
+  }
+  return "must be \"inet:port@host\", \"inet6:port@host\" or \"unix:/path\", not " + toml(text);
+}
+
+Complaint header_name(std::string& text) {
+  for (const char c : text) {
+    if (c <= 0x20 || c >= 0x7f || c == ':') return "must be the name of a header field";
+  }
+  return std::nullopt;
+}
+
+Section milter() {
+  return Builder<Milter>("milter", "Decides inside another MTA, as a milter.",
+                         [](Config& c) -> Milter& { return c.milter; })
+      .missing("the milter is not part of this version")
+      .add("socket", &Milter::socket, "As libmilter writes it.",
+           {.example = "\"inet:8891@127.0.0.1\"", .refine = milter_socket})
+      .add("own_domains", &Milter::own_domains, "Recipients that are not outbound.",
+           {.example = "[\"example.com\"]"})
+      .add("on_unenforceable", &Milter::on_unenforceable,
+           "What becomes of a message that cannot be held to its policy.")
+      .done();
+}
+
+Section milter_rule() {
+  return Builder<MilterRule>("milter.rule",
+                             "A message with this header goes only where mail is verified.",
+                             [](Config& c) -> MilterRule& { return c.milter.rules.back(); })
+      .list([](Config& c) { c.milter.rules.emplace_back(); })
+      .missing("the milter is not part of this version")
+      .add("header", &MilterRule::header, "Name of the header field.",
+           {.example = "\"X-Classification\"", .required = true, .refine = header_name})
+      .add("value", &MilterRule::value, "Its value.",
+           {.example = "\"confidential\"", .required = true})
+      .add("require", &MilterRule::require, "What such a message needs.")
+      .add("action", &MilterRule::action, "What becomes of it where that is not to be had.")
+      .done();
+}
+
+Section socketmap() {
+  return Builder<Socketmap>("socketmap", "Answers policy maps.",
+                            [](Config& c) -> Socketmap& { return c.socketmap; })
+      .missing("policy maps are not part of this version")
+      .add("listen", &Socketmap::listen, "Postfix: the maps QUERY and QUERYwithTLSRPT.",
+           {.example = "\"127.0.0.1:8461\""})
+      .add("sendmail_listen", &Socketmap::sendmail_listen, "Sendmail: FEATURE(`sts').",
+           {.example = "\"127.0.0.1:5461\""})
+      .done();
+}
+
+Section admin() {
+  return Builder<Admin>("admin", "Metrics, health, API and console over HTTP.",
+                        [](Config& c) -> Admin& { return c.admin; })
+      .missing("the HTTP interface is not part of this version")
+      .add("listen", &Admin::listen,
+           "Loopback or a Unix socket without a token, anything else only with one.",
+           {.example = "\"127.0.0.1:8470\""})
+      .add("token_file", &Admin::token_file, "File that holds the token.",
+           {.example = "\"/etc/sternpost/admin.token\"", .file = FileUse::Readable})
+      .done();
+}
+
+}  // namespace
+
+std::vector<Section> other_sections() { return {milter(), milter_rule(), socketmap(), admin()}; }
+
+}  // namespace config::schema_parts
