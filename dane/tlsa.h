@@ -28,6 +28,10 @@ base::Result<Tlsa, base::Error> decode_tlsa(std::string_view rdata);
 // Full(0) data must decode as a certificate or a public key of its selector.
 std::string unusable_reason(const Tlsa& record);
 
+// Why the data of a Full(0) record is no certificate (selector 0) or public key (selector 1); empty
+// when it is. Defined in dane/openssl.cpp.
+std::string full_data_error(std::uint8_t selector, std::span<const std::uint8_t> data);
+
 // The records to authenticate with: usable ones, and of each (usage, selector) pair the Full ones
 // and those of the strongest digest alone (RFC 7671 §9).
 std::vector<Tlsa> usable_records(std::span<const Tlsa> records);
