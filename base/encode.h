@@ -21,4 +21,10 @@ std::string_view trim(std::string_view text);          // SP, HTAB
 // Control characters and DEL become '?'; for replies and logs.
 std::string printable(std::string_view text);
 
+bool is_ascii(std::string_view text);
+// RFC 3629 §4: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text);
+// Octets of the character at the start of `text`; 0 where there is none that is well formed.
+std::size_t utf8_length_at(std::string_view text);
+
 }  // namespace base

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/system/result.hpp>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,11 @@ using Result = boost::system::result<T, E>;
 struct Error {
   std::string text;
 };
+// What value() does where there is none: only a bug asks for it.
+[[noreturn]] inline void throw_exception_from_error(const Error& error,
+                                                    const boost::source_location&) {
+  throw std::logic_error(error.text);
+}
 
 // result<T, E> from an error without ambiguity where T and E convert into each other.
 template <class E>
