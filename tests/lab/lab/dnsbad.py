@@ -11,6 +11,7 @@ import time
 
 from . import dnswire
 from .dns import BROKEN
+from .procs import wake
 
 RCODES = {"formerr": 1, "servfail": 2, "nxdomain": 3, "notimp": 4, "refused": 5, "nodata": 0}
 
@@ -25,21 +26,27 @@ class BrokenDns:
     def __init__(self, address=BROKEN):
         self.address, self.rules, self.queries = address, {}, []
         self._udp = self._tcp = None
+        self._threads = []
 
     def start(self):
         """Binds and serves in daemon threads."""
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind((self.address, 53))
         self._tcp = socket.create_server((self.address, 53))
-        threading.Thread(target=self._serve_udp, daemon=True).start()
-        threading.Thread(target=self._serve_tcp, daemon=True).start()
+        self._threads = [threading.Thread(target=t, daemon=True)
+                         for t in (self._serve_udp, self._serve_tcp)]
+        for thread in self._threads:
+            thread.start()
         return self
 
     def stop(self):
-        """Closes both sockets."""
+        """Closes both sockets; the address is free afterwards."""
         for sock in (self._udp, self._tcp):
-            if sock:
-                sock.close()
+            wake(sock)
+        for thread in self._threads:
+            thread.join(5)
+        for sock in (self._udp, self._tcp):
+            sock.close()
 
     def action(self, name):
         """What `name` gets."""
@@ -71,6 +78,8 @@ class BrokenDns:
             try:
                 packet, peer = self._udp.recvfrom(4096)
             except OSError:
+                return
+            if not packet:
                 return
             try:
                 delay, answer = self._answer(packet, True)

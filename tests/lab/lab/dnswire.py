@@ -47,9 +47,10 @@ def read_question(packet):
     return ".".join(labels).lower(), struct.unpack_from("!H", packet, at + 1)[0], at + 5
 
 
-def soa_serial(server, zone, timeout=0.5):
+def soa_serial(server, zone, timeout=0.5, recursive=False):
     """The serial that `server` has for `zone`; None when it does not say."""
-    query = struct.pack("!HHHHHH", 0x1ab, 0, 1, 0, 0, 0) + name_to_wire(zone) + b"\0\x06\0\x01"
+    query = struct.pack("!HHHHHH", 0x1ab, 0x100 if recursive else 0, 1, 0, 0, 0) + \
+        name_to_wire(zone) + b"\0\x06\0\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(timeout)
         try:

@@ -8,7 +8,7 @@ import threading
 import time
 
 from .mx import make_context
-from .procs import Daemon, LabError, wait_for
+from .procs import Daemon, LabError, wait_for, wake
 
 GOOD = "127.0.0.20"
 BAD = "127.0.0.21"
@@ -60,7 +60,7 @@ class Nginx:
         self._write()
         self.daemon = Daemon("nginx", ["nginx", "-c", self.path("nginx.conf"), "-e",
                                        self.path("error.log")], self.path("nginx.log"))
-        self.daemon.start(lambda: self._serving() == self._generation)
+        self.daemon.start(self._current)
         return self
 
     def commit(self):
@@ -69,12 +69,26 @@ class Nginx:
             return
         self._write()
         self.daemon.signal(1)
-        wait_for(lambda: self._serving() == self._generation, "nginx to reload")
+        wait_for(self._current, "nginx to reload")
 
     def stop(self):
         """Ends it."""
         if self.daemon:
             self.daemon.stop()
+
+    def _current(self):
+        """Whether only workers of the newest configuration accept."""
+        pid = self.daemon.process.pid
+        workers = 0
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                children = file.read().split()
+            for child in children:
+                with open(f"/proc/{child}/cmdline", encoding="ascii") as file:
+                    workers += "shutting down" not in file.read()
+        except OSError:
+            return False
+        return workers == 1 and self._serving() == self._generation
 
     def _serving(self):
         """The generation that answers on the status port; None when nobody does."""
@@ -139,7 +153,7 @@ class BadHttps:
         self.stopping = threading.Event()
         self._default = make_context(default_cert)
         self._default.sni_callback = self._choose
-        self._sock = None
+        self._sock = self._thread = None
 
     def set(self, host, behaviour, cert=None):
         """Says how `host` behaves; "silent" accepts and never speaks, "refuse-tls" sends garbage."""
@@ -150,13 +164,16 @@ class BadHttps:
     def start(self):
         """Listens in a daemon thread."""
         self._sock = socket.create_server((self.address, 443), backlog=256)
-        threading.Thread(target=self._loop, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+        self._thread.start()
         return self
 
     def stop(self):
         """Ends it; connections that hang are let go."""
         self.stopping.set()
         if self._sock:
+            wake(self._sock)
+            self._thread.join(5)
             self._sock.close()
 
     def _choose(self, sock, name, _):

@@ -31,6 +31,14 @@ def port_open(host, port):
         return sock.connect_ex((host, port)) == 0
 
 
+def wake(sock):
+    """Ends another thread's accept() or recv() on `sock`; close() alone would leave it waiting."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
 def run(*argv, **options):
     """subprocess.run for short commands; raises LabError with the output when one fails."""
     options.setdefault("stdout", subprocess.PIPE)

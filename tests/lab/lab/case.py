@@ -1,0 +1,123 @@
+"""Base of the lab's tests, and their main: each file is a program that runs alone."""
+
+import re
+import sys
+import traceback
+import unittest
+
+from . import netns
+from .client import send
+from .sternpost import LMTP, SMTP
+from .world import Lab
+
+
+class LabCase(unittest.TestCase):
+    """One lab and one Sternpost for all tests of a class.
+
+    A class overrides `publish(lab)` to add its domains, and `config` for keys that differ.
+    """
+
+    config = {}
+    lab = None
+    sternpost = None
+    begins = True           # False: the class starts Sternpost itself
+
+    @classmethod
+    def publish(cls, lab):
+        """Adds domains; before the lab starts."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        try:
+            cls.publish(cls.lab)
+            cls.lab.start()
+            if cls.begins:
+                cls.sternpost = cls.lab.sternpost(cls.config)
+        except BaseException:
+            cls.lab.stop()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        status, findings, broken = 0, [], None
+        if cls.sternpost:
+            status = cls.sternpost.stop()
+            findings, broken = cls.sternpost.sanitizer_findings(), cls.sternpost.chain_error()
+        tail = cls.sternpost.log[-6000:] if cls.sternpost and (status or findings) else ""
+        cls.lab.stop()
+        if findings or status:
+            raise AssertionError(f"sternpost ended with {status}; {findings}\n{tail}")
+        if broken:
+            raise AssertionError(f"enforcement log, line {broken}")
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def lmtp(self, rcpts, data=None, sender="a@front.lab", **options):
+        """One message over LMTP; the Outcome."""
+        return send(LMTP, sender, rcpts, data, lmtp=True, **options)
+
+    def smtp(self, rcpts, data=None, sender="a@front.lab", **options):
+        """One message over SMTP; the Outcome."""
+        return send(SMTP, sender, rcpts, data, **options)
+
+    # -- asserting -----------------------------------------------------------------------------
+
+    def reply(self, outcome, status, *patterns):
+        """The first recipient's reply has this status ("451 4.7.5") and all these words in it."""
+        got = outcome.reply if hasattr(outcome, "rcpts") else outcome
+        self.assertIsNotNone(got, f"no reply: {outcome}")
+        self.assertEqual(got.status, status, str(got))
+        for pattern in patterns:
+            self.assertRegex(got.text, re.compile(pattern, re.I))
+        return got
+
+    def delivered(self, domain, outcome, tls=True, count=1):
+        """The reply is the MX's 250 and the message is there, over TLS or not; the messages."""
+        self.reply(outcome, "250 2.0.0", "LAB")
+        self.assertEqual(len(domain.messages), count)
+        for message in domain.messages:
+            self.assertEqual(message.tls is not None, tls, f"TLS: {message.tls}")
+        return domain.messages
+
+    def refused(self, domain, outcome, status, *patterns):
+        """The reply has this status and words, ends in an ID, and no MX got a message."""
+        got = self.reply(outcome, status, *patterns)
+        self.assertEqual(domain.messages, [])
+        self.assertRegex(got.text, r" \[[^\]]+\]$")
+        return got
+
+    def record(self, reply_or_id, event="delivery"):
+        """The log record of a transaction's ID, waited for."""
+        key = reply_or_id if isinstance(reply_or_id, str) else reply_or_id.id
+        return self.sternpost.wait_records(id=key, event=event)[-1]
+
+    def last(self, domain, event="delivery"):
+        """The last log record about a domain."""
+        return self.sternpost.wait_records(domain=domain.name, event=event)[-1]
+
+
+class _Result(unittest.TextTestResult):
+    """Counts what passed: a failing setUpClass is an error without a test."""
+
+    passed = 0
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+
+
+def main():
+    """Enters the namespaces, runs the file's tests, ends with a line that tests/lab/run reads."""
+    netns.enter()
+    try:
+        runner = unittest.TextTestRunner(verbosity=2, resultclass=_Result)
+        program = unittest.main(module="__main__", exit=False, testRunner=runner)
+    except Exception:           # a broken file is a failure, told like one
+        traceback.print_exc()
+        print("lab: 0 passed, 1 failed", flush=True)
+        sys.exit(1)
+    result = program.result
+    failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
+    print(f"lab: {result.passed} passed, {failed} failed", flush=True)
+    sys.exit(1 if failed or not result.passed else 0)
