@@ -52,8 +52,12 @@ using Evidence = std::variant<NoStartTls, HandshakeFailed, TlsSession>;
 
 // ---- verdict ------------------------------------------------------------------------------------
 
+// What the peer proved, demanded or not. `pkix`: trusted chain and a DNS-ID that names the MX host.
+// Where usable TLSA records were not matched it is `none`, whatever PKIX says (RFC 8461 §2).
 enum class PeerAuth : std::uint8_t { dane_ee, dane_ta, pkix, pin, none };
 std::string_view to_string(PeerAuth auth);
+// What that is worth: `authenticated` needs besides that the host is vouched for, by a secure MX, an
+// enforce policy, the rule's mx, a pin, or a certificate that names the recipient domain too.
 enum class Protection : std::uint8_t { authenticated, encrypted, cleartext };
 std::string_view to_string(Protection protection);
 
@@ -71,6 +75,7 @@ class Authorized {
 };
 struct Denied {
   smtp::Reply reply;  // 451 4.7.4 or 4.7.5 with policy, MX and reason; without ID
+  PolicyKind by = PolicyKind::none;  // whose demand failed; `sts`: look for a new policy id
 };
 // Opportunistic and TLS failed: nothing forbids cleartext; connect again without STARTTLS.
 struct RetryInCleartext {};
@@ -86,5 +91,8 @@ struct Verdict {
 // evidence is NoStartTls, and its results were counted by the first attempt.
 Verdict judge(const Try& plan, const base::Domain& domain, const base::Domain& host,
               const Evidence& evidence, bool cleartext_retry = false);
+// The same for an address literal: nothing is published, nothing goes to TLS-RPT.
+Verdict judge(const Try& plan, const base::Ip& literal, const Evidence& evidence,
+              bool cleartext_retry = false);
 
 }  // namespace policy

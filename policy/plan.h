@@ -64,7 +64,7 @@ struct Settings {
 };
 
 // What the operator says of one domain today: at most one of both is in force (an exception stands
-// above rules; past its day it is void).
+// above rules; past its day it is void). The pointers live as long as the settings.
 struct Operator {
   const Rule* rule = nullptr;
   const Exception* exception = nullptr;
@@ -82,7 +82,7 @@ struct Dane {
 };
 struct Pkix {             // trusted chain, in date, and a DNS-ID that names the host
   base::Domain name;
-  std::optional<std::string> ca_file;
+  std::optional<std::string> ca_file;  // the CAs that count, and no others
   // Besides `name`: a certificate that names the recipient domain itself vouches for the host
   // (rule `verified` behind an insecure MX); then one of `vouching` must be named too.
   std::optional<base::Domain> vouching;
@@ -91,20 +91,27 @@ struct DaneAndPkix {
   Dane dane;
   Pkix pkix;
 };
-struct Pinned {           // the leaf's key is one of these
+struct Pinned {           // the leaf's key is one of these; what else is demanded must hold too
   std::vector<std::string> spki_sha256;
+  std::optional<Dane> dane;
+  std::optional<Pkix> pkix;
 };
 using TlsRequirement = std::variant<Opportunistic, Encrypted, Dane, Pkix, DaneAndPkix, Pinned>;
 
 // `requirement` of the enforcement log: dane | verified | encrypted | opportunistic.
 std::string_view to_string(const TlsRequirement& requirement);
-// A digest of the requirement and all that it names: a connection may be reused, and a TLS session
-// resumed, only under the same one.
+// The requirement and all that it names as one canonical, readable line: a connection may be
+// reused, and a TLS session resumed, only under the same one. Equal for the same records in
+// another order.
 std::string fingerprint(const TlsRequirement& requirement);
+// The parts, wherever they stand in the variant; nullptr where the requirement has none.
+const Dane* dane_of(const TlsRequirement& requirement);
+const Pkix* pkix_of(const TlsRequirement& requirement);
+bool demands_tls(const TlsRequirement& requirement);  // all but opportunistic
 
 // Each policy that applies to a host: the session is told to TLS-RPT once for each.
 struct AppliedTlsa {
-  tlsrpt::Policy policy;
+  tlsrpt::Policy policy;                   // its domain is the TLSA base domain
   bool usable = false;                     // false: secure records, none usable
   std::string unusable_reason;
   std::vector<dane::Tlsa> records;         // to evaluate the evidence against
@@ -112,7 +119,8 @@ struct AppliedTlsa {
 };
 struct AppliedSts {
   tlsrpt::Policy policy;
-  StsMode mode = StsMode::none;
+  std::string id;
+  StsMode mode = StsMode::none;            // enforce or testing
   bool name_matched = false;               // the host is approved by a pattern
   std::string pattern;
   std::optional<StsFailure> refresh_failure;
@@ -134,16 +142,20 @@ struct Try {
   std::optional<AppliedNone> none;
   PolicyKind kind = PolicyKind::none;  // what gave the requirement
   bool mx_vouched = false;  // secure MX, enforce policy, rule's mx: PKIX or DANE here is "verified"
+  bool pkix_by_sts = false;  // an enforce policy demands the PKIX part of the requirement
   std::string why;          // the requirement in words: "DANE: 2 usable TLSA records at mx.…"
 };
 // A host that no mail may go to, before any connection.
 struct Excluded {
-  smtp::Reply reply;  // 451 with the reason; without ID
-  tlsrpt::ResultType result = tlsrpt::ResultType::validation_failure;
+  smtp::Reply reply;  // 451 with the reason (550 5.4.4 for an implicit MX); without ID
+  std::optional<tlsrpt::ResultType> result;  // for the log; nullopt where it is no TLS matter
   std::string reason;
   std::vector<tlsrpt::SessionResult> results;  // for TLS-RPT; empty where it is no TLS matter
   bool by_policy = false;  // a policy ruled it out (observe walks it again); false: it is just dead
   PolicyKind kind = PolicyKind::none;
+  // Proven to have no address. When that holds for every host of the domain the delivery answers
+  // no_address_reply().
+  bool no_address = false;
 };
 
 struct HostPlan {
@@ -151,7 +163,9 @@ struct HostPlan {
   std::vector<base::Ip> addresses;
   dns::Security mx_security = dns::Security::insecure;
   std::variant<Try, Excluded> decision;
-  // observe mode's second walk, and what is allowed when nothing were published.
+  // observe mode's second walk: opportunistic, whatever is published or the operator's rules say.
+  // What is published is still evaluated, so that the report tells the truth. Not for a host whose
+  // exclusion is not by_policy.
   Try unprotected;
 };
 
@@ -159,9 +173,10 @@ struct HostPlan {
 struct Refused {
   smtp::Reply reply;  // without ID
   std::string reason;
-  tlsrpt::ResultType result = tlsrpt::ResultType::validation_failure;
+  std::optional<tlsrpt::ResultType> result;  // for the log; nullopt where it is no TLS matter
   std::vector<tlsrpt::SessionResult> results;
-  bool by_policy = false;
+  bool by_policy = false;  // never in observe mode: there plan_host() excludes each host instead
+  PolicyKind kind = PolicyKind::none;
 };
 
 struct DomainPlan {
@@ -175,11 +190,24 @@ struct DomainPlan {
   std::string policy_mode;    // enforce | testing | none, "" where there is no policy
   const Rule* rule = nullptr;            // in force; lives as long as the settings
   const Exception* exception = nullptr;  // in force; its use is logged
+  // A policy rules all hosts out (but, under dane-alone, those that DANE authenticates): observe
+  // mode still needs the list to walk it. plan_host() turns it into Excluded; its results go with
+  // the first host alone, so that they are counted once.
+  std::optional<Refused> refusal;
 };
 
 std::variant<Refused, DomainPlan> plan_domain(const Settings& settings, const Operator& op,
                                               const DomainFacts& facts);
 HostPlan plan_host(const Settings& settings, const DomainPlan& domain, const HostFacts& host);
+
+// Mail to user@[192.0.2.1]: no MX, no published policy, no TLS-RPT; the operator's default alone.
+// `verified` cannot be had for an address, so it excludes.
+std::variant<Try, Excluded> plan_literal(const Settings& settings, const base::Ip& literal);
+
+// 550 5.4.4: every host of the domain is proven to have no address.
+smtp::Reply no_address_reply(const base::Domain& domain);
+// `policy_mode` of the log for a session under `plan`: enforce | testing | none | "".
+std::string_view policy_mode(const Try& plan, const StsState& sts);
 
 // RFC 5321 §5.1: shuffles hosts of equal preference; never moves one across a preference.
 // `below(n)`: 0 … n-1.
