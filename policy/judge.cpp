@@ -1,11 +1,12 @@
-// The verdict. Three questions, each a function: what does the evidence prove (Proof), does that
-// meet what the plan demands (shortfall), and what does each published policy make of it
-// (results). Demand and report read the same Proof, so they cannot disagree.
+// The verdict. Three questions: what is wrong with the evidence (judge_evidence.h), does that fall
+// short of what the plan demands (shortfall), and what does each published policy make of it
+// (results). Demand and report ask the same functions, so they cannot disagree.
 #include "policy/judge.h"
 
 #include <algorithm>
 
 #include "base/overloaded.h"
+#include "policy/judge_evidence.h"
 #include "policy/plan_words.h"
 
 namespace policy {
@@ -38,7 +39,6 @@ namespace {
 
 using tlsrpt::FailureDetail;
 using tlsrpt::ResultType;
-using Problem = std::optional<FailureDetail>;  // nullopt: nothing is wrong
 
 // Whose mail goes to whom; no names for an address literal.
 struct Peer {
@@ -47,75 +47,6 @@ struct Peer {
   std::string domain_text;
   std::string host_text;
 };
-
-// ---- what the evidence proves -------------------------------------------------------------------
-
-Problem problem(ResultType type, std::string reason) {
-  return FailureDetail{type, std::move(reason)};
-}
-
-// RFC 9525 §6.3, RFC 8461 §4.2: DNS-IDs alone, never the common name.
-bool names(const PkixEvidence& pkix, const base::Domain& name) {
-  return std::ranges::any_of(pkix.dns_ids, [&name](const std::string& id) {
-    return base::matches_pattern(id, name);
-  });
-}
-
-std::string or_else(const std::string& text, std::string_view otherwise) {
-  return text.empty() ? std::string(otherwise) : text;
-}
-
-Problem chain_problem(const PkixEvidence& pkix) {
-  switch (pkix.chain) {
-    case ChainState::trusted: return std::nullopt;
-    case ChainState::expired:
-      return problem(ResultType::certificate_expired,
-                     or_else(pkix.chain_error, "certificate has expired"));
-    case ChainState::not_yet_valid:
-      return problem(ResultType::certificate_not_trusted,
-                     or_else(pkix.chain_error, "certificate is not yet valid"));
-    case ChainState::untrusted:
-      return problem(ResultType::certificate_not_trusted,
-                     or_else(pkix.chain_error, "no chain to a trusted CA"));
-    case ChainState::unknown: break;
-  }
-  return problem(ResultType::validation_failure,
-                 or_else(pkix.chain_error, "no certificate to validate"));
-}
-
-Problem pkix_problem(const PkixEvidence& pkix, const base::Domain& name) {
-  if (auto chain = chain_problem(pkix)) return chain;
-  if (names(pkix, name)) return std::nullopt;
-  const std::string what = pkix.dns_ids.empty()
-                               ? "certificate names no host"
-                               : "certificate is for " + words::list(pkix.dns_ids);
-  return problem(ResultType::certificate_host_mismatch, what + ", not for " + name.str());
-}
-
-// RFC 7672 §3: one record that matches is enough; without one no other proof counts.
-Problem dane_problem(const TlsSession& session, const std::vector<dane::Tlsa>& records) {
-  if (!session.dane) return problem(ResultType::validation_failure, "TLSA was not evaluated");
-  const DaneEvidence& dane = *session.dane;
-  if (dane.matched && std::ranges::find(records, *dane.matched) != records.end()) {
-    return std::nullopt;
-  }
-  // Names, dates and chains are looked at for usage 2 alone (RFC 7672 §3.1.1, §3.1.2).
-  const bool anchors =
-      std::ranges::any_of(records, [](const dane::Tlsa& r) { return r.usage == 2; });
-  const std::string why = dane.error.empty() ? std::string(words::dane_no_match)
-                                             : std::string(words::dane_no_match) + ": " + dane.error;
-  if (anchors && dane.name_mismatch) return problem(ResultType::certificate_host_mismatch, why);
-  if (anchors && dane.expired) return problem(ResultType::certificate_expired, why);
-  if (anchors && dane.untrusted) return problem(ResultType::certificate_not_trusted, why);
-  return problem(ResultType::validation_failure, why);
-}
-
-Problem pin_problem(const TlsSession& session, const std::vector<std::string>& pins) {
-  const bool found = !session.spki_sha256.empty() &&
-                     std::ranges::find(pins, session.spki_sha256) != pins.end();
-  if (found) return std::nullopt;
-  return problem(ResultType::validation_failure, std::string(words::pin_mismatch));
-}
 
 // ---- does it meet the demand --------------------------------------------------------------------
 
@@ -154,7 +85,7 @@ Lack lacks_dane(const Try& plan, const Peer& peer, const Dane& dane, const TlsSe
 
 Lack lacks_pkix(const Try& plan, const Peer& peer, const Pkix& pkix, const TlsSession& session) {
   auto wrong = pkix_problem(session.pkix, pkix.name);
-  if (!wrong && pkix.vouching && !names(session.pkix, *pkix.vouching)) {
+  if (!wrong && pkix.vouching && !certificate_names(session.pkix, *pkix.vouching)) {
     wrong = problem(ResultType::certificate_host_mismatch,
                     "the MX comes from unsigned DNS, and its certificate does not name " +
                         pkix.vouching->str() + " itself");
@@ -273,10 +204,22 @@ std::vector<tlsrpt::SessionResult> results_of(const Try& plan, const Peer& peer,
 
 // ---- the three kinds of evidence ----------------------------------------------------------------
 
-// The first failure of a session that counts against a policy, for the log.
-void note_first_failure(Verdict& verdict) {
+bool gave_requirement(PolicyKind kind, tlsrpt::PolicyType type, bool fetch_failed) {
+  switch (kind) {
+    case PolicyKind::tlsa: return type == tlsrpt::PolicyType::tlsa;
+    case PolicyKind::sts: return type == tlsrpt::PolicyType::sts && !fetch_failed;
+    case PolicyKind::operator_rule: return true;
+    case PolicyKind::none: break;
+  }
+  return type == tlsrpt::PolicyType::no_policy_found || fetch_failed;
+}
+
+// The line's policy_type and its result speak of the same policy; `results` has them all.
+void note_first_failure(Verdict& verdict, const Try& plan) {
+  const bool fetch_failed = plan.none && plan.none->fetch_failure;
   for (const tlsrpt::SessionResult& result : verdict.results) {
     if (result.success || result.failures.empty()) continue;
+    if (!gave_requirement(plan.kind, result.policy.type, fetch_failed)) continue;
     verdict.result = result.failures.front().type;
     verdict.reason = result.failures.front().reason;
     return;
@@ -342,8 +285,9 @@ Authorized authorize(const Try& plan, const Peer& peer, const TlsSession& sessio
   } else if (pkix) {
     auth = PeerAuth::pkix;
   }
-  const bool vouched =
-      plan.mx_vouched || pin || (pkix && peer.domain && names(session.pkix, *peer.domain));
+  const bool by_certificate =
+      pkix && peer.domain && certificate_names(session.pkix, *peer.domain);
+  const bool vouched = plan.mx_vouched || pin || by_certificate;
   const bool verified = auth != PeerAuth::none && vouched;
   return Judge::authorize(auth, verified ? Protection::authenticated : Protection::encrypted);
 }
@@ -357,7 +301,7 @@ Verdict judge_tls(const Try& plan, const Peer& peer, const TlsSession& session) 
     return verdict;
   }
   Verdict verdict{authorize(plan, peer, session), std::move(results), {}, {}};
-  note_first_failure(verdict);
+  note_first_failure(verdict, plan);
   return verdict;
 }
 

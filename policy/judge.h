@@ -56,8 +56,8 @@ using Evidence = std::variant<NoStartTls, HandshakeFailed, TlsSession>;
 // Where usable TLSA records were not matched it is `none`, whatever PKIX says (RFC 8461 §2).
 enum class PeerAuth : std::uint8_t { dane_ee, dane_ta, pkix, pin, none };
 std::string_view to_string(PeerAuth auth);
-// What that is worth: `authenticated` needs besides that the host is vouched for, by a secure MX, an
-// enforce policy, the rule's mx, a pin, or a certificate that names the recipient domain too.
+// What that is worth: `authenticated` needs besides that the host is vouched for, by a secure MX,
+// an enforce policy, the rule's mx, a pin, or a certificate that names the recipient domain too.
 enum class Protection : std::uint8_t { authenticated, encrypted, cleartext };
 std::string_view to_string(Protection protection);
 
@@ -83,7 +83,9 @@ struct RetryInCleartext {};
 struct Verdict {
   std::variant<Authorized, Denied, RetryInCleartext> outcome;
   std::vector<tlsrpt::SessionResult> results;  // one for each policy that applied
-  std::optional<tlsrpt::ResultType> result;    // the first failure; nullopt: success
+  // For the log's line: what kept the session from its demand; else the first failure of the
+  // policy that gave the requirement (Try::kind), or of any under the operator's; nullopt: success.
+  std::optional<tlsrpt::ResultType> result;
   std::string reason;                          // precise, in words; empty on plain success
 };
 

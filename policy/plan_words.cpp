@@ -64,7 +64,7 @@ std::string pkix_words(const Pkix& pkix) {
 std::string requirement(const TlsRequirement& requirement) {
   return std::visit(
       base::overloaded{
-          [](const Opportunistic&) { return std::string("opportunistic: TLS where it can be had"); },
+          [](const Opportunistic&) { return std::string("opportunistic: TLS if it can be had"); },
           [](const Encrypted&) { return std::string("encrypted: TLS, unauthenticated"); },
           [](const Dane& dane) { return dane_words(dane); },
           [](const Pkix& pkix) { return pkix_words(pkix); },
