@@ -7,7 +7,7 @@
 namespace base::limits {
 
 // SMTP (RFC 5321 §4.5.3.1); command lines are allowed more, for parameters of extensions.
-inline constexpr std::size_t local_part = 64;
+inline constexpr std::size_t local_part = 256;          // §4.5.3.1.1 asks for 64; VERP has more
 inline constexpr std::size_t domain = 255;
 inline constexpr std::size_t command_line = 2048;       // RFC 5321 §4.5.3.1.4 asks for 512
 inline constexpr std::size_t reply_line_out = 512;      // RFC 5321 §4.5.3.1.5
