@@ -85,6 +85,8 @@ class Channel {
   void cancel();
   // Sends close_notify if TLS, without waiting, and closes.
   void close();
+  // Sends a last word if it can be sent at once, then closes.
+  void say_and_close(std::string_view octets);
   // Closes with RST where the platform can: the peer must not take what it has for complete.
   void abort();
   bool is_open() const;
@@ -94,17 +96,19 @@ class Channel {
  private:
   enum class Want { read, write };
   asio::awaitable<IoResult<void>> wait(Want want);
-  asio::awaitable<void> watch(std::shared_ptr<bool> alive);
   void arm();
-  IoError last_tls_error(int result);
+  IoResult<std::size_t> tls_outcome(int result, Want& want);
+  bool make_room(std::size_t limit);
   // One attempt: octets moved, or 0 with `want` set, or an error.
   IoResult<std::size_t> try_read(char* to, std::size_t size, Want& want);
   IoResult<std::size_t> try_write(const char* from, std::size_t size, Want& want);
 
   Socket socket_;
   SslPtr ssl_;
-  std::string buffer_;
+  std::unique_ptr<char[]> buffer_;
+  std::size_t capacity_ = 0;
   std::size_t start_ = 0;  // of what is not consumed
+  std::size_t end_ = 0;
   asio::steady_timer timer_;
   SteadyTime deadline_ = SteadyTime::max();
   SteadyTime armed_ = SteadyTime::max();

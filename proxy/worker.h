@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_set>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -50,6 +51,8 @@ struct Shared {
   audit::EnforcementLog* log = nullptr;
   HostMemory* host_memory = nullptr;
   MxSlots* slots = nullptr;
+  // Keeps a policy's strings under their digest, before a log line names it; any thread.
+  std::function<void(const tlsrpt::Policy&, const std::string& digest)> keep_policy;
   std::atomic<Validation> validation{Validation::unknown};  // DANE is used only when it validates
   std::atomic<std::size_t> sessions{0};
   std::atomic<bool> draining{false};
@@ -57,7 +60,9 @@ struct Shared {
 
 class Worker {
  public:
-  Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot);
+  // Fails where TLS cannot be set up as configured.
+  static base::Result<std::unique_ptr<Worker>, base::Error> make(
+      Shared& shared, std::shared_ptr<const Snapshot> snapshot);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -67,19 +72,24 @@ class Worker {
   base::Random& random() { return random_; }
   Gather& gather() { return *gather_; }
   Pool& pool() { return *pool_; }
-  TlsClient& tls_client() { return *tls_client_; }
+  const std::shared_ptr<TlsClient>& tls_client() { return tls_client_; }
   const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
-  // On this worker's thread: from now on new sessions have this configuration.
-  void adopt(std::shared_ptr<const Snapshot> snapshot);
+  // Whether this worker has not named that policy digest before; bounded memory.
+  bool first_sight(const std::string& digest);
+  // On this worker's thread: from now on new sessions have this configuration. `tls_client` was
+  // made for it by TlsClient::make; sessions under way keep theirs.
+  void adopt(std::shared_ptr<const Snapshot> snapshot, std::shared_ptr<TlsClient> tls_client);
 
  private:
+  Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot);
   Shared& shared_;
   std::shared_ptr<const Snapshot> snapshot_;
   boost::asio::io_context io_{1};
   base::Random random_;
   std::unique_ptr<Gather> gather_;
-  std::unique_ptr<TlsClient> tls_client_;
+  std::shared_ptr<TlsClient> tls_client_;
   std::unique_ptr<Pool> pool_;
+  std::unordered_set<std::string> digests_;
 };
 
 }  // namespace proxy

@@ -1,0 +1,60 @@
+// What the enforcement log says of attempts and deliveries: from plans, evidence and verdicts to
+// audit::Record. Decides nothing. Used by proxy/walk and proxy/delivery.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "audit/log.h"
+#include "audit/record.h"
+#include "policy/judge.h"
+#include "policy/plan.h"
+#include "proxy/delivery.h"
+#include "proxy/mx_connection.h"
+#include "proxy/pool.h"
+#include "proxy/worker.h"
+
+namespace proxy {
+
+// One connection to an MX address, up to its verdict.
+struct AttemptNote {
+  std::string host;  // "" for an address literal
+  std::optional<base::Ip> ip;
+  dns::Security mx_security = dns::Security::insecure;
+  const policy::Try* plan = nullptr;
+  std::optional<MxPeer> peer;
+  const policy::Evidence* evidence = nullptr;  // null: failed before TLS
+  const policy::Verdict* verdict = nullptr;
+  std::string failure;                         // why it failed before TLS
+  bool counted = false;
+};
+void log_attempt(Worker& worker, const Transaction& transaction,
+                 const std::optional<base::Domain>& domain, const policy::DomainPlan* plan,
+                 const AttemptNote& attempt);
+// A host, or the whole domain, ruled out before any connection.
+void log_excluded(Worker& worker, const Transaction& transaction, const policy::DomainPlan& plan,
+                  const policy::HostPlan& host, const policy::Excluded& excluded);
+void log_refused(Worker& worker, const Transaction& transaction, const base::Domain& domain,
+                 const policy::Refused& refused);
+void log_exception(Worker& worker, const Transaction& transaction, const base::Domain& domain,
+                   const policy::Exception& exception);
+
+// The outcome of a transaction for some recipients of one domain.
+struct OutcomeNote {
+  std::optional<base::Domain> domain;
+  std::uint32_t recipients = 0;
+  audit::Verdict verdict = audit::Verdict::deferred;
+  bool observing = false;             // enforce would have deferred
+  const policy::DomainPlan* plan = nullptr;
+  const policy::Try* host_plan = nullptr;
+  std::string host;
+  dns::Security mx_security = dns::Security::insecure;
+  const MxLink* link = nullptr;       // null: no MX had it
+  std::optional<tlsrpt::ResultType> result;
+  std::string reason;
+  std::string reply;
+  std::vector<std::string> local_parts;
+};
+audit::Record outcome_record(const Transaction& transaction, const OutcomeNote& outcome);
+
+}  // namespace proxy

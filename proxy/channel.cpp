@@ -1,0 +1,368 @@
+#include "proxy/channel.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstring>
+
+namespace proxy {
+
+namespace {
+
+constexpr std::size_t first_capacity = 4096;
+
+IoError error_of(int number) {
+  if (number == ECONNRESET || number == EPIPE) {
+    return {IoError::Kind::reset, "connection reset by peer"};
+  }
+  return {IoError::Kind::reset, std::strerror(number)};
+}
+IoError closed() { return {IoError::Kind::closed, "connection closed by peer"}; }
+
+}  // namespace
+
+void SslFree::operator()(ssl_st* ssl) const { SSL_free(ssl); }
+
+Channel::Channel(Socket socket)
+    : socket_(std::move(socket)),
+      timer_(socket_.get_executor()),
+      self_(std::make_shared<Channel*>(this)) {
+  boost::system::error_code ignored;
+  socket_.native_non_blocking(true, ignored);
+  const int on = 1;  // Fails harmlessly on a Unix socket.
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+Channel::~Channel() {
+  *self_ = nullptr;
+  if (socket_.is_open()) close();
+}
+
+void Channel::set_deadline(SteadyTime deadline) {
+  deadline_ = deadline;
+  if (waiting_) arm();
+}
+
+void Channel::arm() {
+  if (deadline_ >= armed_ || deadline_ == SteadyTime::max()) return;
+  armed_ = deadline_;
+  timer_.expires_at(deadline_);
+  timer_.async_wait([self = self_](const boost::system::error_code& error) {
+    if (error || *self == nullptr) return;  // Re-armed earlier, or gone.
+    Channel& channel = **self;
+    channel.armed_ = SteadyTime::max();
+    if (!channel.waiting_) return;
+    if (std::chrono::steady_clock::now() >= channel.deadline_) {
+      boost::system::error_code ignored;
+      channel.socket_.cancel(ignored);
+    } else {
+      channel.arm();
+    }
+  });
+}
+
+asio::awaitable<IoResult<void>> Channel::wait(Want want) {
+  if (cancelled_) co_return base::fail(IoError{IoError::Kind::cancelled, "cancelled"});
+  if (!socket_.is_open()) co_return base::fail(closed());
+  if (std::chrono::steady_clock::now() >= deadline_) {
+    co_return base::fail(IoError{IoError::Kind::timeout, "timed out"});
+  }
+  arm();
+  waiting_ = true;
+  boost::system::error_code error;
+  const auto which = want == Want::read ? Socket::wait_read : Socket::wait_write;
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  co_await socket_.async_wait(which, std::move(token));
+  waiting_ = false;
+  if (cancelled_) co_return base::fail(IoError{IoError::Kind::cancelled, "cancelled"});
+  if (!error) co_return IoResult<void>();
+  if (error == asio::error::operation_aborted &&
+      std::chrono::steady_clock::now() >= deadline_) {
+    co_return base::fail(IoError{IoError::Kind::timeout, "timed out"});
+  }
+  co_return base::fail(IoError{IoError::Kind::cancelled, error.message()});
+}
+
+IoResult<std::size_t> Channel::tls_outcome(int result, Want& want) {
+  const int why = SSL_get_error(ssl_.get(), result);
+  switch (why) {
+    case SSL_ERROR_WANT_READ:
+      want = Want::read;
+      return std::size_t{0};
+    case SSL_ERROR_WANT_WRITE:
+      want = Want::write;
+      return std::size_t{0};
+    case SSL_ERROR_ZERO_RETURN:
+      return base::fail(closed());
+    case SSL_ERROR_SYSCALL: {
+      const int number = errno;
+      ERR_clear_error();
+      return base::fail(number == 0 ? closed() : error_of(number));
+    }
+    default: {
+      const unsigned long code = ERR_peek_error();
+      if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        ERR_clear_error();
+        return base::fail(closed());
+      }
+      char text[256];
+      ERR_error_string_n(code, text, sizeof text);
+      const char* reason = ERR_reason_error_string(code);
+      IoError error{IoError::Kind::tls, reason ? reason : text};
+      ERR_clear_error();
+      return base::fail(std::move(error));
+    }
+  }
+}
+
+IoResult<std::size_t> Channel::try_read(char* to, std::size_t size, Want& want) {
+  if (ssl_) {
+    ERR_clear_error();
+    errno = 0;
+    const int n = SSL_read(ssl_.get(), to, static_cast<int>(std::min<std::size_t>(size, 1 << 30)));
+    if (n > 0) return static_cast<std::size_t>(n);
+    return tls_outcome(n, want);
+  }
+  for (;;) {
+    const ssize_t n = ::recv(socket_.native_handle(), to, size, 0);
+    if (n > 0) return static_cast<std::size_t>(n);
+    if (n == 0) return base::fail(closed());
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      want = Want::read;
+      return std::size_t{0};
+    }
+    return base::fail(error_of(errno));
+  }
+}
+
+IoResult<std::size_t> Channel::try_write(const char* from, std::size_t size, Want& want) {
+  if (ssl_) {
+    ERR_clear_error();
+    errno = 0;
+    const int n =
+        SSL_write(ssl_.get(), from, static_cast<int>(std::min<std::size_t>(size, 1 << 30)));
+    if (n > 0) return static_cast<std::size_t>(n);
+    return tls_outcome(n, want);
+  }
+  for (;;) {
+    const ssize_t n = ::send(socket_.native_handle(), from, size, MSG_NOSIGNAL);
+    if (n >= 0) return static_cast<std::size_t>(n);
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      want = Want::write;
+      return std::size_t{0};
+    }
+    return base::fail(error_of(errno));
+  }
+}
+
+std::string_view Channel::buffered() const { return {buffer_.get() + start_, end_ - start_}; }
+
+void Channel::consume(std::size_t octets) {
+  start_ += octets;
+  if (start_ >= end_) start_ = end_ = 0;
+}
+
+bool Channel::make_room(std::size_t limit) {
+  if (end_ < capacity_ && end_ - start_ < limit) return true;
+  if (end_ - start_ >= limit) return false;
+  if (start_ > 0) {
+    std::memmove(buffer_.get(), buffer_.get() + start_, end_ - start_);
+    end_ -= start_;
+    start_ = 0;
+    return true;
+  }
+  const std::size_t wanted =
+      capacity_ == 0 ? std::min(limit, first_capacity) : std::min(limit, capacity_ * 4);
+  std::unique_ptr<char[]> larger(new char[wanted]);
+  if (end_ > 0) std::memcpy(larger.get(), buffer_.get(), end_);
+  buffer_ = std::move(larger);
+  capacity_ = wanted;
+  return true;
+}
+
+asio::awaitable<IoResult<std::size_t>> Channel::fill(std::size_t limit) {
+  if (!make_room(limit)) {
+    co_return base::fail(IoError{IoError::Kind::limit, "more was sent than is allowed"});
+  }
+  for (;;) {
+    const std::size_t room = std::min(capacity_ - end_, limit - (end_ - start_));
+    Want want = Want::read;
+    auto got = try_read(buffer_.get() + end_, room, want);
+    if (!got) co_return got;
+    if (*got > 0) {
+      end_ += *got;
+      co_return got;
+    }
+    auto ready = co_await wait(want);
+    if (!ready) co_return base::fail(std::move(ready.error()));
+  }
+}
+
+asio::awaitable<IoResult<Channel::Line>> Channel::read_line(std::size_t limit) {
+  std::size_t searched = 0;
+  for (;;) {
+    const std::string_view have = buffered();
+    const std::size_t end = have.find('\n', searched);
+    if (end != std::string_view::npos && end <= limit) {
+      const bool crlf = end > 0 && have[end - 1] == '\r';
+      Line line;
+      line.text.assign(have.substr(0, crlf ? end - 1 : end));
+      line.crlf = crlf;
+      consume(end + 1);
+      co_return line;
+    }
+    searched = have.size();
+    if (searched > limit) {
+      co_return base::fail(IoError{IoError::Kind::limit, "line too long"});
+    }
+    auto got = co_await fill(std::max(limit + 2, searched + 1));
+    if (!got) co_return base::fail(std::move(got.error()));
+  }
+}
+
+void Channel::release_buffer() {
+  if (start_ != end_ || !buffer_) return;
+  buffer_.reset();
+  capacity_ = start_ = end_ = 0;
+}
+
+asio::awaitable<void> Channel::wait_readable() {
+  auto ready = co_await wait(Want::read);
+  (void)ready;
+}
+
+bool Channel::has_pending_input() {
+  if (!socket_.is_open()) return true;
+  if (start_ != end_) return true;
+  char octet = 0;
+  if (ssl_) {
+    // Session tickets may be waiting: reading them is no input of the peer's.
+    ERR_clear_error();
+    const int n = SSL_peek(ssl_.get(), &octet, 1);
+    if (n > 0) return true;
+    const int why = SSL_get_error(ssl_.get(), n);
+    ERR_clear_error();
+    return why != SSL_ERROR_WANT_READ;
+  }
+  const ssize_t n = ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+asio::awaitable<IoResult<void>> Channel::write(std::string_view octets) {
+  while (!octets.empty()) {
+    if (!socket_.is_open()) co_return base::fail(closed());
+    Want want = Want::write;
+    auto sent = try_write(octets.data(), octets.size(), want);
+    if (!sent) co_return base::fail(std::move(sent.error()));
+    if (*sent > 0) {
+      octets.remove_prefix(*sent);
+      continue;
+    }
+    auto ready = co_await wait(want);
+    if (!ready) co_return ready;
+  }
+  co_return IoResult<void>();
+}
+
+asio::awaitable<IoResult<void>> Channel::write(std::string_view first, std::string_view second) {
+  if (!ssl_ && !first.empty() && !second.empty()) {
+    // One segment where the socket takes it all.
+    iovec parts[2] = {{const_cast<char*>(first.data()), first.size()},
+                      {const_cast<char*>(second.data()), second.size()}};
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
+    if (n > 0) {
+      const std::size_t sent = static_cast<std::size_t>(n);
+      const std::size_t of_first = std::min(sent, first.size());
+      first.remove_prefix(of_first);
+      second.remove_prefix(sent - of_first);
+    }
+  }
+  if (!first.empty()) {
+    auto written = co_await write(first);
+    if (!written) co_return written;
+  }
+  auto written = co_await write(second);
+  co_return written;
+}
+
+asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
+  if (start_ != end_) {
+    co_return base::fail(IoError{
+        IoError::Kind::tls, "octets in cleartext came behind the STARTTLS exchange (injection)"});
+  }
+  release_buffer();
+  ssl_ = std::move(ssl);
+  SSL_set_fd(ssl_.get(), static_cast<int>(socket_.native_handle()));
+  SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                               SSL_MODE_RELEASE_BUFFERS);
+  for (;;) {
+    ERR_clear_error();
+    errno = 0;
+    const int n = SSL_do_handshake(ssl_.get());
+    if (n == 1) co_return IoResult<void>();
+    Want want = Want::read;
+    auto outcome = tls_outcome(n, want);
+    if (!outcome) {
+      SSL_set_quiet_shutdown(ssl_.get(), 1);
+      co_return base::fail(std::move(outcome.error()));
+    }
+    auto ready = co_await wait(want);
+    if (!ready) {
+      SSL_set_quiet_shutdown(ssl_.get(), 1);
+      co_return ready;
+    }
+  }
+}
+
+void Channel::cancel() {
+  cancelled_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void Channel::close() {
+  if (!socket_.is_open()) return;
+  if (ssl_ && SSL_is_init_finished(ssl_.get()) && SSL_get_quiet_shutdown(ssl_.get()) == 0) {
+    ERR_clear_error();
+    SSL_shutdown(ssl_.get());
+    ERR_clear_error();
+  }
+  boost::system::error_code ignored;
+  timer_.cancel();
+  socket_.close(ignored);
+}
+
+void Channel::say_and_close(std::string_view octets) {
+  if (!socket_.is_open()) return;
+  Want want = Want::write;
+  auto ignored = try_write(octets.data(), octets.size(), want);
+  (void)ignored;
+  close();
+}
+
+void Channel::abort() {
+  if (!socket_.is_open()) return;
+  if (ssl_) SSL_set_quiet_shutdown(ssl_.get(), 1);
+  const linger hard{1, 0};
+  ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  boost::system::error_code ignored;
+  timer_.cancel();
+  socket_.close(ignored);
+}
+
+bool Channel::is_open() const { return socket_.is_open(); }
+
+}  // namespace proxy

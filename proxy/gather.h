@@ -1,0 +1,97 @@
+// Gather: finds out what a recipient domain publishes, in the order that RFC 7672 §2 and RFC 8461
+// ask for, and hands it on as plain facts. Decides nothing. Answers are kept per worker for as long
+// as their shortest TTL allows (failures for a few seconds), two requests for one name cause one
+// set of look-ups. Lives on one thread. Used by proxy/delivery.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "config/config.h"
+#include "dane/status.h"
+#include "dns/resolver.h"
+#include "policy/facts.h"
+#include "proxy/channel.h"
+#include "proxy/event.h"
+
+namespace proxy {
+
+struct Shared;
+
+// The DNS part of DomainFacts, without the MTA-STS state, which has its own cache and clock.
+struct MxFacts {
+  policy::MxOutcome mx;
+  dns::Security security = dns::Security::insecure;
+  std::optional<base::Domain> expanded;
+};
+
+class Gather {
+ public:
+  Gather(Shared& shared, boost::asio::any_io_executor executor)
+      : shared_(shared), executor_(std::move(executor)) {}
+  Gather(const Gather&) = delete;
+  Gather& operator=(const Gather&) = delete;
+
+  // `ignore_dnssec`: an exception says so; then bogus answers count as insecure. nullptr: not known
+  // by `deadline`; the look-ups go on for the next one who asks.
+  boost::asio::awaitable<std::shared_ptr<const MxFacts>> mx(base::Domain domain,
+                                                            bool ignore_dnssec,
+                                                            SteadyTime deadline);
+  // Begins the same look-ups without waiting.
+  void prefetch_mx(const base::Domain& domain, bool ignore_dnssec);
+
+  struct HostQuery {
+    base::Domain host;
+    dane::HostOrigin origin;
+    std::uint16_t port = 25;
+    config::IpPreference preference = config::IpPreference::System;
+    bool dane_enabled = true;
+    bool ignore_dnssec = false;
+  };
+  boost::asio::awaitable<std::shared_ptr<const policy::HostFacts>> host(HostQuery query,
+                                                                      SteadyTime deadline);
+  // Begins without waiting, so that the next host is ready when it is its turn.
+  void prefetch(const HostQuery& query);
+
+  // Forgets everything: the configuration changed.
+  void clear();
+
+ private:
+  template <class T>
+  struct Entry {
+    std::shared_ptr<const T> facts;  // null while the look-ups are under way
+    std::chrono::steady_clock::time_point expires;
+    std::shared_ptr<Event> ready;
+    std::list<std::string>::iterator age;
+  };
+  template <class T>
+  struct Cache {
+    std::unordered_map<std::string, Entry<T>> entries;
+    std::list<std::string> ages;  // oldest first
+  };
+
+  dns::Resolver& resolver(bool ignore_dnssec);
+  boost::asio::awaitable<void> find_mx(base::Domain domain, bool ignore_dnssec, std::string key);
+  boost::asio::awaitable<void> find_host(HostQuery query, std::string key);
+  template <class T>
+  void store(Cache<T>& cache, const std::string& key, std::shared_ptr<const T> facts,
+             std::chrono::seconds ttl);
+  template <class T>
+  bool begin(Cache<T>& cache, const std::string& key);
+  template <class T>
+  boost::asio::awaitable<std::shared_ptr<const T>> await_facts(Cache<T>& cache, std::string key,
+                                                               SteadyTime deadline);
+
+  Shared& shared_;
+  boost::asio::any_io_executor executor_;
+  Cache<MxFacts> mx_cache_;
+  Cache<policy::HostFacts> host_cache_;
+};
+
+}  // namespace proxy

@@ -1,0 +1,286 @@
+#include "proxy/mx_connection.h"
+
+#include <algorithm>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/encode.h"
+#include "base/limits.h"
+#include "proxy/address.h"
+
+namespace proxy {
+
+namespace {
+
+MxFailure failure_of(const IoError& error) {
+  switch (error.kind) {
+    case IoError::Kind::timeout:
+      return {MxFailure::Kind::broken, "it did not answer in time", std::nullopt, true};
+    case IoError::Kind::limit:
+      return {MxFailure::Kind::garbled, error.text, std::nullopt, false};
+    default:
+      return {MxFailure::Kind::broken, error.text, std::nullopt, false};
+  }
+}
+
+std::string helo_name(const smtp::Reply& reply) {
+  if (reply.lines.empty()) return {};
+  const std::string& line = reply.lines.front();
+  return base::printable(line.substr(0, std::min(line.find_first_of(" \t"), std::size_t{255})));
+}
+
+MxFailure unreachable(std::string text) {
+  return {MxFailure::Kind::unreachable, std::move(text), std::nullopt, false};
+}
+
+// What a connect and its timer share: the timer's handler may run after connect() has returned.
+struct Connecting {
+  Channel::Socket socket;
+  bool timed_out = false;
+  explicit Connecting(const Executor& executor) : socket(executor) {}
+};
+
+asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, base::Ip ip,
+                                                   const config::Outbound& outbound,
+                                                   MxTimes times) {
+  const auto endpoint = endpoint_of(ip, outbound.port);
+  auto state = std::make_shared<Connecting>(executor);
+  boost::system::error_code error;
+  state->socket.open(endpoint.protocol(), error);
+  if (error) co_return base::fail(unreachable(error.message()));
+  const auto& source = ip.is_v4() ? outbound.source_ipv4 : outbound.source_ipv6;
+  if (source) {
+    state->socket.bind(endpoint_of(*source, 0), error);
+    if (error) {
+      co_return base::fail(
+          unreachable("cannot send from " + source->str() + ": " + error.message()));
+    }
+  }
+  asio::steady_timer timer(executor, times.at_most(outbound.connect_timeout));
+  timer.async_wait([state](const boost::system::error_code& cancelled) {
+    if (cancelled) return;
+    state->timed_out = true;
+    boost::system::error_code ignored;
+    state->socket.cancel(ignored);
+  });
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  co_await state->socket.async_connect(endpoint, std::move(token));
+  timer.cancel();
+  if (state->timed_out) co_return base::fail(unreachable("no answer to the connection attempt"));
+  if (error) co_return base::fail(unreachable(error.message()));
+  co_return std::move(state->socket);
+}
+
+}  // namespace
+
+SteadyTime MxTimes::at_most(std::chrono::milliseconds step) const {
+  return std::min(budget, std::chrono::steady_clock::now() + step);
+}
+
+asio::awaitable<MxResult<smtp::Reply>> SmtpWire::read_reply(SteadyTime deadline) {
+  channel.set_deadline(deadline);
+  for (;;) {
+    if (!channel.buffered().empty()) {
+      auto used = parser_.feed(channel.buffered());
+      if (!used) {
+        MxFailure failure{MxFailure::Kind::garbled, used.error().text, std::nullopt, false};
+        co_return base::fail(std::move(failure));
+      }
+      channel.consume(*used);
+      if (parser_.done()) co_return parser_.take();
+    }
+    // The parser keeps what is incomplete, so the buffer is empty here and never fills up.
+    auto got = co_await channel.fill(base::limits::reply_total);
+    if (!got) co_return base::fail(failure_of(got.error()));
+  }
+}
+
+asio::awaitable<MxResult<void>> SmtpWire::send(std::string_view octets, SteadyTime deadline) {
+  channel.set_deadline(deadline);
+  auto sent = co_await channel.write(octets);
+  if (!sent) co_return base::fail(failure_of(sent.error()));
+  co_return MxResult<void>();
+}
+
+asio::awaitable<MxResult<smtp::Reply>> SmtpWire::command(std::string_view line,
+                                                         SteadyTime deadline) {
+  auto sent = co_await send(line, deadline);
+  if (!sent) co_return base::fail(std::move(sent.error()));
+  auto reply = co_await read_reply(deadline);
+  co_return reply;
+}
+
+asio::awaitable<MxResult<std::unique_ptr<PlainMx>>> PlainMx::open(
+    Executor executor, base::Ip ip, const config::Outbound& outbound, std::string hostname,
+    MxTimes times, MxSlots::Slot slot) {
+  auto connected = co_await connect(executor, ip, outbound, times);
+  if (!connected) co_return base::fail(std::move(connected.error()));
+  Channel::Socket socket = std::move(*connected);
+  boost::system::error_code error;
+  MxPeer peer;
+  peer.ip = ip;
+  peer.port = outbound.port;
+  asio::ip::tcp::endpoint local;
+  const auto raw = socket.local_endpoint(error);
+  if (!error && raw.size() <= local.capacity()) {
+    std::copy_n(reinterpret_cast<const char*>(raw.data()), raw.size(),
+                reinterpret_cast<char*>(local.data()));
+    local.resize(raw.size());
+    peer.source = from_asio(local.address());
+  }
+  auto wire = std::make_unique<SmtpWire>(std::move(socket));
+  std::unique_ptr<PlainMx> mx(new PlainMx(std::move(wire), std::move(peer), std::move(slot)));
+
+  auto greeting = co_await mx->wire_->read_reply(times.at_most(outbound.greeting_timeout));
+  if (!greeting) {
+    MxFailure failure = std::move(greeting.error());
+    if (failure.kind == MxFailure::Kind::broken) {
+      failure.kind = MxFailure::Kind::unreachable;
+      failure.text = "no greeting: " + failure.text;
+    }
+    co_return base::fail(std::move(failure));
+  }
+  if (greeting->code != 220) {
+    MxFailure failure{MxFailure::Kind::refused, "greeting " + greeting->str(),
+                      std::move(*greeting), false};
+    mx->quit();
+    co_return base::fail(std::move(failure));
+  }
+  mx->peer_.helo = helo_name(*greeting);
+
+  const std::string ehlo = "EHLO " + hostname + "\r\n";
+  auto reply = co_await mx->wire_->command(ehlo, times.at_most(outbound.ehlo_timeout));
+  if (!reply) co_return base::fail(std::move(reply.error()));
+  if (reply->is_permanent()) {
+    const std::string helo = "HELO " + hostname + "\r\n";
+    reply = co_await mx->wire_->command(helo, times.at_most(outbound.ehlo_timeout));
+    if (!reply) co_return base::fail(std::move(reply.error()));
+    mx->helo_only_ = true;
+  }
+  if (!reply->is_positive()) {
+    MxFailure failure{MxFailure::Kind::refused, "EHLO answered " + reply->str(),
+                      std::move(*reply), false};
+    mx->quit();
+    co_return base::fail(std::move(failure));
+  }
+  if (!mx->helo_only_) mx->extensions_ = smtp::parse_extensions(*reply);
+  const std::string announced = helo_name(*reply);
+  if (!announced.empty()) mx->peer_.helo = announced;
+  co_return mx;
+}
+
+asio::awaitable<MxResult<std::unique_ptr<MxSession>>> PlainMx::start_tls(SslPtr ssl,
+                                                                         MxTimes times) && {
+  const SteadyTime deadline = times.at_most(times.limits->tls_timeout);
+  auto reply = co_await wire_->command("STARTTLS\r\n", deadline);
+  if (!reply) co_return base::fail(std::move(reply.error()));
+  if (reply->code != 220) {
+    MxFailure failure{MxFailure::Kind::refused, "STARTTLS answered " + reply->str(),
+                      std::move(*reply), false};
+    quit();
+    co_return base::fail(std::move(failure));
+  }
+  auto shaken = co_await wire_->channel.handshake(std::move(ssl));
+  if (!shaken) {
+    const bool late = shaken.error().kind == IoError::Kind::timeout;
+    MxFailure failure{MxFailure::Kind::tls,
+                      late ? "the TLS handshake did not end in time"
+                           : "TLS handshake: " + shaken.error().text,
+                      std::nullopt, false};
+    co_return base::fail(std::move(failure));
+  }
+  co_return std::make_unique<MxSession>(std::move(wire_), std::move(peer_), std::move(slot_));
+}
+
+std::unique_ptr<MxSession> PlainMx::stay_in_cleartext() && {
+  auto session =
+      std::make_unique<MxSession>(std::move(wire_), std::move(peer_), std::move(slot_));
+  session->know(std::move(extensions_));
+  return session;
+}
+
+void PlainMx::quit() {
+  if (wire_) wire_->channel.say_and_close("QUIT\r\n");
+}
+
+MxSession::MxSession(std::unique_ptr<SmtpWire> wire, MxPeer peer, MxSlots::Slot slot)
+    : wire_(std::move(wire)), peer_(std::move(peer)), slot_(std::move(slot)) {}
+
+asio::awaitable<MxResult<void>> MxSession::ehlo(std::string hostname, MxTimes times) {
+  const std::string line = "EHLO " + hostname + "\r\n";
+  auto reply = co_await wire_->command(line, times.at_most(times.limits->ehlo_timeout));
+  if (!reply) co_return base::fail(std::move(reply.error()));
+  if (!reply->is_positive()) {
+    MxFailure failure{MxFailure::Kind::refused, "EHLO under TLS answered " + reply->str(),
+                      std::move(*reply), false};
+    co_return base::fail(std::move(failure));
+  }
+  extensions_ = smtp::parse_extensions(*reply);
+  const std::string announced = helo_name(*reply);
+  if (!announced.empty()) peer_.helo = announced;
+  co_return MxResult<void>();
+}
+
+std::string MxSession::mail_command(const smtp::Envelope& envelope) {
+  std::string line = "MAIL FROM:<" + envelope.reverse_path + ">";
+  const smtp::MailParameters& parameters = envelope.parameters;
+  if (parameters.size && extensions_.size) {
+    line += " SIZE=" + std::to_string(*parameters.size);
+  }
+  if (extensions_.eight_bit_mime && parameters.body != smtp::Body::unstated) {
+    line += parameters.body == smtp::Body::seven_bit ? " BODY=7BIT" : " BODY=8BITMIME";
+  }
+  sent_smtputf8_ = parameters.smtputf8 && extensions_.smtputf8;
+  if (sent_smtputf8_) line += " SMTPUTF8";
+  return line + "\r\n";
+}
+
+asio::awaitable<MxResult<MxSession::Opened>> MxSession::mail_and_rcpt(
+    const policy::Authorized& authorized, const smtp::Envelope& envelope,
+    const smtp::Mailbox& first, MxTimes times) {
+  (void)authorized;  // Its existence is the proof (policy/judge.h).
+  std::string mail = mail_command(envelope);
+  const std::string rcpt_line = "RCPT TO:<" + first.address() + ">\r\n";
+  const SteadyTime mail_end = times.at_most(times.limits->mail_timeout);
+  Opened opened;
+  if (extensions_.pipelining) {
+    mail += rcpt_line;
+    auto sent = co_await wire_->send(mail, mail_end);
+    if (!sent) co_return base::fail(std::move(sent.error()));
+    auto to_mail = co_await wire_->read_reply(mail_end);
+    if (!to_mail) co_return base::fail(std::move(to_mail.error()));
+    auto to_rcpt = co_await wire_->read_reply(times.at_most(times.limits->rcpt_timeout));
+    if (!to_rcpt) co_return base::fail(std::move(to_rcpt.error()));
+    opened.mail = std::move(*to_mail);
+    // RFC 2920 §3.1: every status is looked at; a refused MAIL makes the RCPT's moot.
+    if (opened.mail.is_positive()) opened.rcpt = std::move(*to_rcpt);
+    co_return opened;
+  }
+  auto to_mail = co_await wire_->command(mail, mail_end);
+  if (!to_mail) co_return base::fail(std::move(to_mail.error()));
+  opened.mail = std::move(*to_mail);
+  if (!opened.mail.is_positive()) co_return opened;
+  auto to_rcpt = co_await rcpt(first, times);
+  if (!to_rcpt) co_return base::fail(std::move(to_rcpt.error()));
+  opened.rcpt = std::move(*to_rcpt);
+  co_return opened;
+}
+
+asio::awaitable<MxResult<smtp::Reply>> MxSession::rcpt(const smtp::Mailbox& mailbox,
+                                                       MxTimes times) {
+  const std::string line = "RCPT TO:<" + mailbox.address() + ">\r\n";
+  auto reply = co_await wire_->command(line, times.at_most(times.limits->rcpt_timeout));
+  co_return reply;
+}
+
+void MxSession::quit() {
+  if (!wire_ || !wire_->channel.is_open()) return;
+  wire_->channel.say_and_close("QUIT\r\n");
+}
+
+void MxSession::abort() {
+  if (wire_) wire_->channel.abort();
+}
+
+}  // namespace proxy

@@ -1,0 +1,145 @@
+// The client side of SMTP towards one MX address, in two types. PlainMx has greeted and said EHLO
+// in cleartext and can only become an MxSession, by start_tls() or stay_in_cleartext(); all it
+// learnt before TLS is gone with it, and start_tls() fails when octets are left over (injection).
+// MxSession speaks SMTP after that: EHLO again, MAIL (only with an Authorized from judge()), RCPT,
+// DATA, the body, the dot. Every reply is bounded in size and in time as a whole, so one octet a
+// second does not help a peer. Decides nothing about policies. Used by proxy/delivery and the pool.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip.h"
+#include "config/config.h"
+#include "policy/judge.h"
+#include "proxy/channel.h"
+#include "proxy/mx_slots.h"
+#include "smtp/envelope.h"
+#include "smtp/extensions.h"
+#include "smtp/reply.h"
+
+namespace proxy {
+
+struct MxFailure {
+  enum class Kind {
+    unreachable,  // no TCP connection, or no greeting in time
+    refused,      // 4yz or 5yz to the greeting or EHLO; `reply` says what
+    broken,       // it went away, or a time-out, after the greeting
+    garbled,      // what it sent is no SMTP, or is too much of it
+    tls,          // the handshake failed
+  };
+  Kind kind = Kind::broken;
+  std::string text;
+  std::optional<smtp::Reply> reply;
+  bool timed_out = false;
+};
+template <class T>
+using MxResult = base::Result<T, MxFailure>;
+
+// Command and reply over one channel.
+class SmtpWire {
+ public:
+  explicit SmtpWire(Channel::Socket socket) : channel(std::move(socket)) {}
+  // `deadline`: for the whole reply.
+  asio::awaitable<MxResult<smtp::Reply>> read_reply(SteadyTime deadline);
+  asio::awaitable<MxResult<void>> send(std::string_view octets, SteadyTime deadline);
+  asio::awaitable<MxResult<smtp::Reply>> command(std::string_view line, SteadyTime deadline);
+
+  Channel channel;
+
+ private:
+  smtp::ReplyParser parser_;
+};
+
+struct MxPeer {
+  base::Ip ip;
+  base::Ip source;
+  std::uint16_t port = 25;
+  std::string helo;  // the name it announced
+};
+
+// Ends of waits: each step's own, and the budget over all.
+struct MxTimes {
+  SteadyTime budget;
+  const config::Outbound* limits = nullptr;
+  SteadyTime at_most(std::chrono::milliseconds step) const;
+};
+
+class MxSession;
+
+class PlainMx {
+ public:
+  // Connects from `source` (any where absent), reads the greeting, says EHLO (HELO where EHLO is
+  // not known, RFC 5321 §3.2).
+  static asio::awaitable<MxResult<std::unique_ptr<PlainMx>>> open(
+      Executor executor, base::Ip ip, const config::Outbound& outbound, std::string hostname,
+      MxTimes times, MxSlots::Slot slot);
+
+  bool offers_starttls() const { return !helo_only_ && extensions_.starttls; }
+  bool helo_only() const { return helo_only_; }
+  const MxPeer& peer() const { return peer_; }
+
+  // STARTTLS and the handshake. Three ends: a session; an MxFailure of kind `refused` (4yz or 5yz
+  // to STARTTLS), `tls` (handshake, leftover octets), or `broken`.
+  asio::awaitable<MxResult<std::unique_ptr<MxSession>>> start_tls(SslPtr ssl, MxTimes times) &&;
+  std::unique_ptr<MxSession> stay_in_cleartext() &&;
+  void quit();
+
+ private:
+  PlainMx(std::unique_ptr<SmtpWire> wire, MxPeer peer, MxSlots::Slot slot)
+      : wire_(std::move(wire)), peer_(std::move(peer)), slot_(std::move(slot)) {}
+  std::unique_ptr<SmtpWire> wire_;
+  MxPeer peer_;
+  MxSlots::Slot slot_;
+  smtp::Extensions extensions_;
+  bool helo_only_ = false;
+};
+
+class MxSession {
+ public:
+  MxSession(std::unique_ptr<SmtpWire> wire, MxPeer peer, MxSlots::Slot slot);
+
+  // Under TLS the EHLO of before does not count (RFC 3207 §4.2); in cleartext `known` carries on.
+  asio::awaitable<MxResult<void>> ehlo(std::string hostname, MxTimes times);
+  void know(smtp::Extensions extensions) { extensions_ = std::move(extensions); }
+
+  const smtp::Extensions& extensions() const { return extensions_; }
+  const MxPeer& peer() const { return peer_; }
+  Channel& channel() { return wire_->channel; }
+  SmtpWire& wire() { return *wire_; }
+  bool cleartext() const { return !wire_->channel.is_tls(); }
+
+  // MAIL and the first RCPT, in one write where the MX offers PIPELINING. The second reply is
+  // absent when MAIL was refused.
+  struct Opened {
+    smtp::Reply mail;
+    std::optional<smtp::Reply> rcpt;
+  };
+  asio::awaitable<MxResult<Opened>> mail_and_rcpt(const policy::Authorized& authorized,
+                                                  const smtp::Envelope& envelope,
+                                                  const smtp::Mailbox& first, MxTimes times);
+  asio::awaitable<MxResult<smtp::Reply>> rcpt(const smtp::Mailbox& mailbox, MxTimes times);
+  bool sent_smtputf8() const { return sent_smtputf8_; }
+
+  // Says QUIT without waiting for the answer, and closes.
+  void quit();
+  void abort();
+
+  // ---- for the pool
+  std::uint32_t transactions = 0;
+  SteadyTime idle_since{};
+
+ private:
+  std::string mail_command(const smtp::Envelope& envelope);
+  std::unique_ptr<SmtpWire> wire_;
+  MxPeer peer_;
+  MxSlots::Slot slot_;
+  smtp::Extensions extensions_;
+  bool sent_smtputf8_ = false;
+};
+
+}  // namespace proxy

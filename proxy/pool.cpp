@@ -1,0 +1,85 @@
+#include "proxy/pool.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+
+namespace proxy {
+
+std::string terms_of(const base::Ip& ip, std::uint16_t port, const std::string& sni,
+                     const std::string& requirement) {
+  return ip.str() + "|" + std::to_string(port) + "|" + sni + "|" + requirement;
+}
+
+Pool::~Pool() { *alive_ = false; }
+
+std::unique_ptr<MxLink> Pool::take(const std::string& terms) {
+  const auto found = idle_.find(terms);
+  if (found == idle_.end()) return nullptr;
+  std::list<Idle>& waiting = found->second;
+  std::unique_ptr<MxLink> link;
+  while (!link && !waiting.empty()) {
+    // The one used last: it is the likeliest to be alive.
+    link = std::move(waiting.back().link);
+    waiting.pop_back();
+    --count_;
+    if (link->session->channel().has_pending_input()) {
+      link->session->quit();
+      link.reset();
+    }
+  }
+  if (waiting.empty()) idle_.erase(found);
+  if (link) link->reused = true;
+  return link;
+}
+
+void Pool::give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive) {
+  if (keepalive.count() <= 0 || count_ >= base::limits::idle_connections ||
+      !link->session->channel().is_open() || !link->session->channel().buffered().empty()) {
+    link->session->quit();
+    return;
+  }
+  link->session->channel().release_buffer();
+  const std::string terms = link->terms;
+  Idle idle{std::move(link), std::chrono::steady_clock::now() + keepalive};
+  idle_[terms].push_back(std::move(idle));
+  ++count_;
+  arm();
+}
+
+void Pool::arm() {
+  if (armed_ || count_ == 0) return;
+  SteadyTime next = SteadyTime::max();
+  for (const auto& [terms, waiting] : idle_) next = std::min(next, waiting.front().until);
+  armed_ = true;
+  timer_.expires_at(next);
+  timer_.async_wait([this, alive = alive_](const boost::system::error_code& error) {
+    if (error || !*alive) return;
+    armed_ = false;
+    sweep();
+    arm();
+  });
+}
+
+void Pool::sweep() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  for (auto it = idle_.begin(); it != idle_.end();) {
+    std::list<Idle>& waiting = it->second;
+    while (!waiting.empty() && waiting.front().until <= now) {
+      waiting.front().link->session->quit();
+      waiting.pop_front();
+      --count_;
+    }
+    it = waiting.empty() ? idle_.erase(it) : std::next(it);
+  }
+}
+
+void Pool::close_all() {
+  for (auto& [terms, waiting] : idle_) {
+    for (Idle& idle : waiting) idle.link->session->quit();
+  }
+  idle_.clear();
+  count_ = 0;
+}
+
+}  // namespace proxy

@@ -1,0 +1,61 @@
+// Pool: MX connections that finished a transaction and wait, for `outbound.idle_keepalive`, for
+// another one under the same terms: address, SNI, how it was authenticated, and the fingerprint of
+// the requirement it met. One pool a worker, no locks. Used by proxy/delivery.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "policy/judge.h"
+#include "proxy/mx_connection.h"
+
+namespace proxy {
+
+// A session and the proof under which it may carry mail, with what the log says of it.
+struct MxLink {
+  std::unique_ptr<MxSession> session;
+  policy::Authorized authorized;
+  std::string terms;
+  std::optional<policy::TlsSession> tls;  // nullopt: cleartext
+  bool reused = false;
+};
+
+// The key of a connection. `requirement`: policy::fingerprint of the requirement it met.
+std::string terms_of(const base::Ip& ip, std::uint16_t port, const std::string& sni,
+                     const std::string& requirement);
+
+class Pool {
+ public:
+  explicit Pool(boost::asio::any_io_executor executor) : timer_(std::move(executor)) {}
+  ~Pool();
+
+  // A live connection under these terms, or nullptr. One that the peer closed or wrote to while
+  // idle is dropped on the way.
+  std::unique_ptr<MxLink> take(const std::string& terms);
+  // A connection on which a transaction was just finished or reset.
+  void give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive);
+  void close_all();
+  std::size_t size() const { return count_; }
+
+ private:
+  struct Idle {
+    std::unique_ptr<MxLink> link;
+    SteadyTime until;
+  };
+  void sweep();
+  void arm();
+
+  std::unordered_map<std::string, std::list<Idle>> idle_;
+  std::size_t count_ = 0;
+  boost::asio::steady_timer timer_;
+  bool armed_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace proxy

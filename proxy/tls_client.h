@@ -1,0 +1,72 @@
+// TlsClient: TLS towards MX hosts. Makes the SSL for one attempt (SNI, session to resume, strength)
+// and, after the handshake, collects the evidence that judge() needs. OpenSSL is told not to verify
+// anything by itself: a handshake only gathers, so that no callback decides (and a DANE-EE match
+// costs one digest instead of a chain). One a worker: contexts are not shared between threads.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "policy/judge.h"
+#include "proxy/channel.h"
+
+struct ssl_ctx_st;
+struct ssl_session_st;
+struct x509_store_st;
+
+namespace proxy {
+
+class TlsClient : public std::enable_shared_from_this<TlsClient> {
+ public:
+  // Fails where `tls.ca_file`, `groups`, `ciphers` or `ciphersuites` cannot be used, naming it.
+  static base::Result<std::shared_ptr<TlsClient>, base::Error> make(const config::Config& config,
+                                                                    const base::Clock& clock);
+  ~TlsClient();
+  TlsClient(const TlsClient&) = delete;
+  TlsClient& operator=(const TlsClient&) = delete;
+
+  // `key`: the terms under which a session may be resumed (proxy/pool.h: terms_of).
+  SslPtr prepare(const policy::Try& plan, const std::string& key);
+  // After a handshake: facts alone. What costs much (chain verification) only where the plan needs
+  // it, by itself or for the report.
+  policy::TlsSession collect(ssl_st* ssl, const policy::Try& plan);
+  // The session failed its policy: nothing of it may be resumed.
+  void forget(const std::string& key);
+
+ private:
+  struct SessionFree {
+    void operator()(ssl_session_st* session) const;
+  };
+  struct ContextFree {
+    void operator()(ssl_ctx_st* context) const;
+  };
+  struct StoreFree {
+    void operator()(x509_store_st* store) const;
+  };
+  using Context = std::unique_ptr<ssl_ctx_st, ContextFree>;
+  struct Kept {
+    std::unique_ptr<ssl_session_st, SessionFree> session;
+    std::list<std::string>::iterator age;
+  };
+
+  explicit TlsClient(const base::Clock& clock) : clock_(clock) {}
+  base::Result<Context, base::Error> make_context(const config::Tls& tls, bool strict);
+  x509_store_st* store_for(const std::optional<std::string>& ca_file);
+  void keep(const std::string& key, ssl_session_st* session);
+  static int on_new_session(ssl_st* ssl, ssl_session_st* session);
+
+  const base::Clock& clock_;
+  Context strict_;         // for sessions that a policy asks for
+  Context opportunistic_;  // any certificate, lower security level: still better than cleartext
+  std::unordered_map<std::string, std::unique_ptr<x509_store_st, StoreFree>> stores_;
+  std::string ca_file_;
+  std::unordered_map<std::string, Kept> sessions_;
+  std::list<std::string> ages_;  // least recently used first
+};
+
+}  // namespace proxy

@@ -1,0 +1,504 @@
+#include "proxy/walk.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/overloaded.h"
+#include "policy/sts_engine.h"
+#include "proxy/attempt_log.h"
+#include "proxy/host_memory.h"
+#include "proxy/tls_client.h"
+
+namespace proxy {
+
+namespace {
+
+using smtp::EnhancedCode;
+using smtp::make_reply;
+
+constexpr EnhancedCode no_answer{4, 4, 1}, broke_off{4, 4, 2}, dns_failed{4, 4, 3},
+    unroutable{4, 4, 4}, all_in_use{4, 4, 5};
+constexpr std::chrono::seconds slot_wait{30};
+constexpr std::size_t hosts_prefetched = 8;
+
+std::chrono::sys_days today(const base::Clock& clock) {
+  return std::chrono::floor<std::chrono::days>(clock.wall());
+}
+
+bool same_policy(const policy::StsState& a, const policy::StsState& b) {
+  const auto* left = std::get_if<policy::StsActive>(&a);
+  const auto* right = std::get_if<policy::StsActive>(&b);
+  if (!left || !right) return a.index() == b.index();
+  return left->id == right->id && left->policy.lines == right->policy.lines;
+}
+
+}  // namespace
+
+Walk::Walk(Worker& worker, std::shared_ptr<const Snapshot> snapshot,
+           std::shared_ptr<const Transaction> transaction,
+           std::variant<base::Domain, base::Ip> destination)
+    : worker_(worker),
+      snapshot_(std::move(snapshot)),
+      config_(*snapshot_->config),
+      transaction_(std::move(transaction)),
+      tls_client_(worker.tls_client()) {
+  if (auto* domain = std::get_if<base::Domain>(&destination)) {
+    domain_ = std::move(*domain);
+    operator_ =
+        policy::operator_for(snapshot_->settings, *domain_, today(*worker_.shared().clock));
+  } else {
+    literal_ = std::get<base::Ip>(destination);
+  }
+}
+
+// ---- planning -----------------------------------------------------------------------------------
+
+asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
+  planned_ = true;
+  if (literal_) {
+    auto decision = policy::plan_literal(snapshot_->settings, *literal_);
+    if (auto* excluded = std::get_if<policy::Excluded>(&decision)) {
+      by_policy_ = excluded->by_policy;
+      note(Rank::policy, excluded->reply, excluded->result);
+      co_return false;
+    }
+    literal_plan_ = std::move(std::get<policy::Try>(decision));
+    co_return true;
+  }
+  Shared& shared = worker_.shared();
+  if (config_.dane.enabled && shared.validation == Validation::broken) {
+    note(Rank::dns, make_reply(451, dns_failed,
+                               "the resolver of this relay does not validate DNSSEC, so that it "
+                               "cannot tell whether " + domain_->str() + " uses DANE"));
+    co_return false;
+  }
+  const bool ignore_dnssec = operator_.exception && operator_.exception->ignore_dnssec;
+  worker_.gather().prefetch_mx(*domain_, ignore_dnssec);
+  policy::StsState sts = policy::StsAbsent{"MTA-STS is disabled here"};
+  if (config_.mta_sts.enabled && shared.sts) {
+    // RFC 8461 §5.1 lets the first message go while the policy is fetched; it waits a while here.
+    sts = co_await shared.sts->state_for(*domain_, config_.mta_sts.first_contact_wait);
+  }
+  const auto mx = co_await worker_.gather().mx(*domain_, ignore_dnssec, budget);
+  if (!mx) {
+    note(Rank::dns,
+         make_reply(451, dns_failed, "the MX look-up of " + domain_->str() + " did not end in time"));
+    co_return false;
+  }
+  policy::DomainFacts facts{*domain_, mx->mx, mx->security, mx->expanded, std::move(sts)};
+  auto planned = policy::plan_domain(snapshot_->settings, operator_, facts);
+  if (auto* refused = std::get_if<policy::Refused>(&planned)) {
+    by_policy_ = refused->by_policy;
+    by_sts_ = refused->kind == policy::PolicyKind::sts;
+    log_refused(worker_, *transaction_, *domain_, *refused);
+    note(Rank::policy, refused->reply, refused->result);
+    co_return false;
+  }
+  plan_ = std::move(std::get<policy::DomainPlan>(planned));
+  if (plan_->exception) log_exception(worker_, *transaction_, *domain_, *plan_->exception);
+  order_hosts();
+  co_return true;
+}
+
+void Walk::order_hosts() {
+  hosts_ = plan_->hosts;
+  policy::shuffle_equal_preferences(hosts_, [this](std::size_t n) {
+    return static_cast<std::size_t>(worker_.random().below(n));
+  });
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const HostMemory& memory = *worker_.shared().host_memory;
+  for (auto from = hosts_.begin(); from != hosts_.end();) {
+    const auto to = std::find_if(from, hosts_.end(), [&](const policy::MxHost& other) {
+      return other.preference != from->preference;
+    });
+    std::stable_partition(from, to, [&](const policy::MxHost& host) {
+      return !memory.is_marked("h|" + host.host.str(), now);
+    });
+    from = to;
+  }
+  for (std::size_t i = 0; i < std::min(hosts_.size(), hosts_prefetched); ++i) {
+    worker_.gather().prefetch(query_for(hosts_[i].host));
+  }
+}
+
+Gather::HostQuery Walk::query_for(const base::Domain& host) const {
+  dane::HostOrigin origin{*domain_, plan_->expanded, plan_->by_mx, plan_->mx_security};
+  return Gather::HostQuery{host,
+                           std::move(origin),
+                           config_.outbound.port,
+                           config_.outbound.ip_preference,
+                           config_.dane.enabled,
+                           operator_.exception && operator_.exception->ignore_dnssec};
+}
+
+// RFC 8461 §5.1: before giving up for an enforce policy, look whether it was changed.
+asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
+  rechecked_ = true;
+  const policy::StsState before = plan_ ? plan_->sts : policy::StsState(policy::StsAbsent{""});
+  const auto now_known = co_await worker_.shared().sts->recheck(*domain_);
+  if (same_policy(before, now_known)) co_return false;
+  failure_.reset();
+  by_policy_ = by_sts_ = false;
+  next_host_ = next_address_ = without_address_ = 0;
+  addresses_.clear();
+  host_plan_.reset();
+  plan_.reset();
+  const bool planned = co_await make_plan(budget);
+  co_return planned;
+}
+
+// ---- walking ------------------------------------------------------------------------------------
+
+asio::awaitable<std::unique_ptr<MxLink>> Walk::next(SteadyTime budget, bool use_pool) {
+  current_.reset();
+  if (!planned_) {
+    const bool planned = co_await make_plan(budget);
+    if (!planned && !(by_sts_ && !rechecked_)) co_return nullptr;
+  }
+  for (;;) {
+    if (stopped_) co_return nullptr;
+    if (std::chrono::steady_clock::now() >= budget) {
+      note(Rank::reach, make_reply(451, no_answer,
+                                   "the time for one recipient (outbound.recipient_wait) ended "
+                                   "before a host of the domain was ready; the next attempt goes "
+                                   "on with the hosts not yet tried"));
+      co_return nullptr;
+    }
+    if (next_address_ < addresses_.size()) {
+      const base::Ip ip = addresses_[next_address_++];
+      auto link = co_await try_address(ip, budget, use_pool);
+      if (link) co_return link;
+      continue;
+    }
+    if (literal_ ? next_host_ < 1 : next_host_ < hosts_.size()) {
+      co_await enter_host(budget);
+      continue;
+    }
+    if (by_sts_ && !rechecked_ && !literal_ && config_.mta_sts.enabled) {
+      const bool changed = co_await plan_again(budget);
+      if (changed) continue;
+    }
+    if (!leave_hosts()) co_return nullptr;
+  }
+}
+
+// Every host was tried. Another round: those that lack an extension, as they are; or, in observe
+// mode, all of them as if nothing were published.
+bool Walk::leave_hosts() {
+  if (!lacking_.empty() && !accept_lacking_) {
+    accept_lacking_ = true;
+  } else if (by_policy_ && !observing_ && snapshot_->settings.mode == policy::Mode::observe) {
+    observing_ = true;
+  } else {
+    return false;
+  }
+  next_host_ = next_address_ = without_address_ = 0;
+  addresses_.clear();
+  return true;
+}
+
+asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
+  addresses_.clear();
+  next_address_ = 0;
+  if (literal_) {
+    ++next_host_;
+    addresses_.push_back(*literal_);
+    co_return true;
+  }
+  const base::Domain host = hosts_[next_host_++].host;
+  const auto facts = co_await worker_.gather().host(query_for(host), budget);
+  if (!facts) {
+    note(Rank::dns, make_reply(451, dns_failed,
+                               "the look-ups for " + host.str() + " did not end in time"));
+    co_return false;
+  }
+  host_plan_ = policy::plan_host(snapshot_->settings, *plan_, *facts);
+  if (auto* excluded = std::get_if<policy::Excluded>(&host_plan_->decision)) {
+    if (excluded->no_address) ++without_address_;
+    if (!observing_ || !excluded->by_policy) {
+      if (!observing_ && !accept_lacking_) {
+        log_excluded(worker_, *transaction_, *plan_, *host_plan_, *excluded);
+      }
+      by_policy_ |= excluded->by_policy;
+      by_sts_ |= excluded->by_policy && excluded->kind == policy::PolicyKind::sts;
+      const bool dead = excluded->no_address;
+      note(dead ? Rank::no_address : excluded->result ? Rank::policy : Rank::dns,
+           excluded->reply, excluded->result);
+      co_return false;
+    }
+  }
+  const auto* decided = std::get_if<policy::Try>(&host_plan_->decision);
+  current_ = Current{host, observing_ ? &host_plan_->unprotected : decided,
+                     host_plan_->mx_security};
+  addresses_ = host_plan_->addresses;
+  co_return true;
+}
+
+asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTime budget,
+                                                           bool use_pool) {
+  if (!literal_ && !current_) {
+    const auto* decided = std::get_if<policy::Try>(&host_plan_->decision);
+    current_ = Current{host_plan_->host, observing_ ? &host_plan_->unprotected : decided,
+                       host_plan_->mx_security};
+  }
+  if (literal_ && !current_) {
+    auto name = base::Domain::parse("literal.invalid");
+    current_ = Current{std::move(*name), &*literal_plan_, dns::Security::insecure};
+  }
+  if (base::is_private_destination(ip) &&
+      !base::any_contains(config_.outbound.private_destinations, ip)) {
+    note(Rank::refused,
+         make_reply(451, unroutable,
+                    place(ip) + " is a private or reserved address, which "
+                                "outbound.private_destinations does not allow"));
+    co_return nullptr;
+  }
+  if (use_pool) {
+    auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
+    if (link) {
+      link = fit(std::move(link));
+      if (link) co_return link;
+      co_return nullptr;
+    }
+  }
+  HostMemory& memory = *worker_.shared().host_memory;
+  const SteadyTime now = std::chrono::steady_clock::now();
+  for (const std::string& key : {"a|" + address_key(ip), "t|" + tls_key() + "|" + address_key(ip)}) {
+    const auto look = memory.look(key, now, config_.outbound.host_memory);
+    if (!look.marked) continue;
+    const bool tls = key.front() == 't';
+    by_policy_ |= tls;
+    note(tls ? Rank::policy : Rank::reach,
+         make_reply(451, tls ? EnhancedCode{4, 7, 5} : no_answer,
+                    look.reason + " (seen within the last " +
+                        std::to_string(config_.outbound.host_memory.count() / 1000) +
+                        " s and not tried again before)"),
+         tls ? std::optional(tlsrpt::ResultType::validation_failure) : std::nullopt);
+    co_return nullptr;
+  }
+  bool in_cleartext = false;
+  auto link = co_await connect(ip, budget, false, in_cleartext);
+  if (!link && in_cleartext && !stopped_) {
+    bool ignored = false;
+    link = co_await connect(ip, budget, true, ignored);
+  }
+  if (!link) co_return nullptr;
+  memory.clear("a|" + address_key(ip));
+  memory.clear("h|" + current_->host.str());
+  memory.clear("t|" + tls_key() + "|" + address_key(ip));
+  auto fitting = fit(std::move(link));
+  co_return fitting;
+}
+
+asio::awaitable<std::optional<MxSlots::Slot>> Walk::take_slot(base::Ip ip, SteadyTime budget) {
+  const SteadyTime end = std::min(budget, std::chrono::steady_clock::now() + slot_wait);
+  const auto executor = worker_.io().get_executor();
+  for (;;) {
+    auto slot = worker_.shared().slots->take(ip, config_.outbound.max_connections_per_mx);
+    if (slot || stopped_ || std::chrono::steady_clock::now() >= end) co_return slot;
+    asio::steady_timer pause(executor, std::chrono::milliseconds(20));
+    boost::system::error_code ignored;
+    auto token = asio::redirect_error(asio::use_awaitable, ignored);
+    co_await pause.async_wait(std::move(token));
+  }
+}
+
+policy::Verdict Walk::judge(const policy::Evidence& evidence, bool cleartext_retry) const {
+  if (literal_) {
+    return policy::judge(*current_->plan, *literal_, evidence, cleartext_retry);
+  }
+  return policy::judge(*current_->plan, *domain_, current_->host, evidence, cleartext_retry);
+}
+
+asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime budget,
+                                                       bool cleartext_retry,
+                                                       bool& retry_in_cleartext) {
+  auto slot = co_await take_slot(ip, budget);
+  if (!slot) {
+    note(Rank::reach,
+         make_reply(451, all_in_use,
+                    "all " + std::to_string(config_.outbound.max_connections_per_mx) +
+                        " connections to " + place(ip) + " are in use"));
+    co_return nullptr;
+  }
+  const MxTimes times{budget, &config_.outbound};
+  const policy::Try& plan = *current_->plan;
+  const std::string terms = tls_key() + "|" + address_key(ip);
+  auto opened = co_await PlainMx::open(worker_.io().get_executor(), ip, config_.outbound,
+                                       config_.server.hostname, times, std::move(*slot));
+  AttemptNote attempt;
+  attempt.host = literal_ ? std::string() : current_->host.str();
+  attempt.ip = ip;
+  attempt.mx_security = current_->mx_security;
+  attempt.plan = &plan;
+  if (!opened) {
+    attempt.failure = opened.error().text;
+    log_attempt(worker_, *transaction_, domain_, plan_ ? &*plan_ : nullptr, attempt);
+    note_mx(ip, opened.error());
+    co_return nullptr;
+  }
+  std::unique_ptr<PlainMx> plain = std::move(*opened);
+  attempt.peer = plain->peer();
+  policy::Evidence evidence = policy::NoStartTls{};
+  std::unique_ptr<MxSession> session;
+  if (cleartext_retry) {
+    evidence = policy::NoStartTls{"TLS failed before on this address"};
+  } else if (!plain->offers_starttls()) {
+    evidence = policy::NoStartTls{plain->helo_only() ? "EHLO is refused"
+                                                     : "STARTTLS is not offered"};
+  } else {
+    SslPtr ssl = tls_client_->prepare(plan, terms);
+    PlainMx& mx = *plain;
+    auto secured = co_await std::move(mx).start_tls(std::move(ssl), times);
+    plain.reset();
+    if (secured) {
+      session = std::move(*secured);
+      evidence = tls_client_->collect(session->channel().ssl(), plan);
+    } else if (secured.error().kind == MxFailure::Kind::refused) {
+      evidence = policy::NoStartTls{secured.error().text};
+    } else {
+      evidence = policy::HandshakeFailed{secured.error().text};
+    }
+  }
+  const policy::Verdict verdict = judge(evidence, cleartext_retry);
+  attempt.evidence = &evidence;
+  attempt.verdict = &verdict;
+  attempt.counted = !cleartext_retry && !literal_;
+  log_attempt(worker_, *transaction_, domain_, plan_ ? &*plan_ : nullptr, attempt);
+
+  const auto* authorized = std::get_if<policy::Authorized>(&verdict.outcome);
+  if (const auto* denied = std::get_if<policy::Denied>(&verdict.outcome)) {
+    if (session) session->quit();
+    if (plain) plain->quit();
+    tls_client_->forget(terms);
+    by_policy_ = true;
+    by_sts_ |= denied->by == policy::PolicyKind::sts;
+    note(Rank::policy, denied->reply, verdict.result);
+    const SteadyTime now = std::chrono::steady_clock::now();
+    HostMemory& memory = *worker_.shared().host_memory;
+    memory.mark("t|" + terms, verdict.reason.empty() ? denied->reply.lines.front()
+                                                     : place(ip) + ": " + verdict.reason,
+                now, config_.outbound.host_memory);
+    memory.mark("h|" + current_->host.str(), verdict.reason, now, config_.outbound.host_memory);
+    co_return nullptr;
+  }
+  if (!authorized || (!session && !plain)) {
+    // Nothing forbids cleartext, but this connection is used up: once more without STARTTLS.
+    if (plain) plain->quit();
+    retry_in_cleartext = true;
+    co_return nullptr;
+  }
+  if (!session) session = std::move(*plain).stay_in_cleartext();
+  if (!session->cleartext()) {
+    auto greeted = co_await session->ehlo(config_.server.hostname, times);
+    if (!greeted) {
+      note_mx(ip, greeted.error());
+      co_return nullptr;
+    }
+  }
+  std::optional<policy::TlsSession> tls;
+  if (auto* facts = std::get_if<policy::TlsSession>(&evidence)) tls = std::move(*facts);
+  MxLink link{std::move(session), *authorized, terms, std::move(tls), false};
+  co_return std::make_unique<MxLink>(std::move(link));
+}
+
+// What the message needs of the MX: SIZE, SMTPUTF8, 8BITMIME. Another MX first; then 8-bit data and
+// ASCII envelopes go as they are (converting would break signatures).
+std::unique_ptr<MxLink> Walk::fit(std::unique_ptr<MxLink> link) {
+  const smtp::Extensions& offered = link->session->extensions();
+  const smtp::Envelope& envelope = transaction_->envelope;
+  const std::string where = place(link->session->peer().ip);
+  const auto back = [&] { worker_.pool().give(std::move(link), config_.outbound.idle_keepalive); };
+  const auto& size = envelope.parameters.size;
+  if (size && offered.size_limit > 0 && *size > offered.size_limit) {
+    note(Rank::feature,
+         make_reply(552, {5, 3, 4},
+                    "the message has " + std::to_string(*size) + " octets, " + where +
+                        " takes " + std::to_string(offered.size_limit)));
+    back();
+    return nullptr;
+  }
+  if (!offered.smtputf8 && (needs_smtputf8_ || !envelope.reverse_path_is_ascii())) {
+    note(Rank::feature, make_reply(553, {5, 6, 7},
+                                   "the addresses need SMTPUTF8, which " + where +
+                                       " does not offer"));
+    back();
+    return nullptr;
+  }
+  const bool lacks =
+      (!offered.smtputf8 && envelope.parameters.smtputf8) ||
+      (!offered.eight_bit_mime && envelope.parameters.body == smtp::Body::eight_bit_mime);
+  if (lacks && !accept_lacking_) {
+    lacking_.insert(link->terms);
+    back();
+    return nullptr;
+  }
+  return link;
+}
+
+// ---- reasons ------------------------------------------------------------------------------------
+
+void Walk::lost(const MxLink& link, const MxFailure& failure) {
+  note_mx(link.session->peer().ip, failure);
+}
+
+void Walk::again() {
+  if (next_address_ > 0) --next_address_;
+}
+
+void Walk::note(Rank rank, smtp::Reply reply, std::optional<tlsrpt::ResultType> result) {
+  if (failure_ && failure_->rank >= rank) return;
+  failure_ = Failure{rank, std::move(reply), result};
+}
+
+void Walk::note_mx(const base::Ip& ip, const MxFailure& failure) {
+  const std::string text = place(ip) + ": " + failure.text;
+  switch (failure.kind) {
+    case MxFailure::Kind::refused:
+      note(Rank::refused, make_reply(451, no_answer, text));
+      return;
+    case MxFailure::Kind::unreachable:
+      note(Rank::reach, make_reply(451, no_answer, text));
+      break;
+    case MxFailure::Kind::broken:
+    case MxFailure::Kind::garbled:
+    case MxFailure::Kind::tls:
+      note(Rank::reach, make_reply(451, broke_off, text));
+      if (!failure.timed_out) return;
+      break;
+  }
+  const SteadyTime now = std::chrono::steady_clock::now();
+  HostMemory& memory = *worker_.shared().host_memory;
+  memory.mark("a|" + address_key(ip), text, now, config_.outbound.host_memory);
+  if (current_) memory.mark("h|" + current_->host.str(), text, now, config_.outbound.host_memory);
+}
+
+smtp::Reply Walk::reply() const {
+  if (!literal_ && plan_ && without_address_ > 0 && without_address_ == hosts_.size()) {
+    return policy::no_address_reply(*domain_);
+  }
+  if (failure_) return failure_->reply;
+  return make_reply(451, no_answer, "no host of the domain could be tried");
+}
+
+std::optional<tlsrpt::ResultType> Walk::result() const {
+  return failure_ ? failure_->result : std::nullopt;
+}
+
+std::string Walk::place(const base::Ip& ip) const {
+  if (literal_ || !current_) return ip.literal();
+  return current_->host.str() + " [" + ip.str() + "]";
+}
+
+std::string Walk::address_key(const base::Ip& ip) const {
+  return ip.str() + "|" + std::to_string(config_.outbound.port);
+}
+
+std::string Walk::tls_key() const {
+  const policy::Try& plan = *current_->plan;
+  return (plan.sni ? plan.sni->str() : std::string()) + "|" +
+         policy::fingerprint(plan.requirement);
+}
+
+}  // namespace proxy

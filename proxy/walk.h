@@ -1,0 +1,123 @@
+// Walk: from a recipient domain to one good connection. Gathers, plans, then takes the hosts MX by
+// MX and address by address, judges each session and stops at the first that meets its plan. Can go
+// on behind a connection that was lost. Remembers the most telling reason of all failures, so that
+// the reply is about policies before it is about a dead backup. MX order is never changed by
+// security; within one preference chance and the memory of dead hosts decide. One recipient domain
+// of one transaction; lives on one thread. Used by proxy/delivery.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "policy/judge.h"
+#include "policy/plan.h"
+#include "proxy/delivery.h"
+#include "proxy/gather.h"
+#include "proxy/mx_connection.h"
+#include "proxy/pool.h"
+#include "proxy/worker.h"
+
+namespace proxy {
+
+class Walk {
+ public:
+  Walk(Worker& worker, std::shared_ptr<const Snapshot> snapshot,
+       std::shared_ptr<const Transaction> transaction,
+       std::variant<base::Domain, base::Ip> destination);
+
+  // What a found connection is, for MAIL and for the log. Stays valid until the next call.
+  struct Current {
+    base::Domain host;                 // of a literal: see `literal`
+    const policy::Try* plan = nullptr;
+    dns::Security mx_security = dns::Security::insecure;
+  };
+
+  // The next connection that may carry this domain's mail, or nullptr when every host has failed or
+  // the budget is over: then reply() says why. `use_pool`: an open connection under the same terms
+  // will do.
+  asio::awaitable<std::unique_ptr<MxLink>> next(SteadyTime budget, bool use_pool);
+  // A recipient's address is not ASCII: only an MX with SMTPUTF8 will do (RFC 6531 §3.4).
+  void require_smtputf8() { needs_smtputf8_ = true; }
+  // The connection that next() returned broke before a recipient was accepted.
+  void lost(const MxLink& link, const MxFailure& failure);
+  // An idle connection turned out to be dead: the same address once more.
+  void again();
+  // Stops at the next occasion: the session no longer waits.
+  void stop() { stopped_ = true; }
+
+  smtp::Reply reply() const;      // without ID
+  bool failed_by_policy() const { return by_policy_; }
+  // What TLS-RPT calls the failure that reply() is about, where it has a name.
+  std::optional<tlsrpt::ResultType> result() const;
+  const std::optional<Current>& current() const { return current_; }
+  const policy::DomainPlan* plan() const { return plan_ ? &*plan_ : nullptr; }
+  // The second walk of observe mode is under way: the first would have deferred.
+  bool observing() const { return observing_; }
+
+ private:
+  enum class Rank { feature, no_address, dns, reach, refused, policy };
+  struct Failure {
+    Rank rank = Rank::reach;
+    smtp::Reply reply;
+    std::optional<tlsrpt::ResultType> result;
+  };
+  using LinkPtr = std::unique_ptr<MxLink>;
+
+  asio::awaitable<bool> make_plan(SteadyTime budget);
+  asio::awaitable<bool> plan_again(SteadyTime budget);
+  void order_hosts();
+  Gather::HostQuery query_for(const base::Domain& host) const;
+  asio::awaitable<bool> enter_host(SteadyTime budget);
+  bool leave_hosts();
+  asio::awaitable<LinkPtr> try_address(base::Ip ip, SteadyTime budget, bool use_pool);
+  asio::awaitable<LinkPtr> connect(base::Ip ip, SteadyTime budget, bool cleartext_retry,
+                                   bool& retry_in_cleartext);
+  asio::awaitable<std::optional<MxSlots::Slot>> take_slot(base::Ip ip, SteadyTime budget);
+  // nullptr: this session lacks what the message needs; the reason is noted.
+  LinkPtr fit(LinkPtr link);
+  policy::Verdict judge(const policy::Evidence& evidence, bool cleartext_retry) const;
+
+  void note(Rank rank, smtp::Reply reply,
+            std::optional<tlsrpt::ResultType> result = std::nullopt);
+  void note_mx(const base::Ip& ip, const MxFailure& failure);
+  std::string place(const base::Ip& ip) const;  // "mx.example.com [192.0.2.1]"
+  std::string address_key(const base::Ip& ip) const;
+  std::string tls_key() const;
+
+  Worker& worker_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  const config::Config& config_;
+  std::shared_ptr<const Transaction> transaction_;
+  std::shared_ptr<TlsClient> tls_client_;  // of the configuration that this transaction began with
+  std::optional<base::Domain> domain_;
+  std::optional<base::Ip> literal_;
+  policy::Operator operator_;
+
+  std::optional<policy::DomainPlan> plan_;
+  std::vector<policy::MxHost> hosts_;
+  std::size_t next_host_ = 0;
+  std::optional<policy::HostPlan> host_plan_;
+  std::optional<policy::Try> literal_plan_;
+  std::vector<base::Ip> addresses_;
+  std::size_t next_address_ = 0;
+  std::optional<Current> current_;
+
+  std::set<std::string> lacking_;   // terms of sessions without 8BITMIME or SMTPUTF8
+  bool accept_lacking_ = false;     // second round: send as it is
+  bool needs_smtputf8_ = false;
+  bool planned_ = false;
+  bool rechecked_ = false;
+  bool observing_ = false;
+  bool by_policy_ = false;
+  bool by_sts_ = false;
+  bool stopped_ = false;
+  std::size_t without_address_ = 0;
+  std::optional<Failure> failure_;
+};
+
+}  // namespace proxy

@@ -1,0 +1,40 @@
+#include "proxy/worker.h"
+
+#include "base/limits.h"
+#include "proxy/gather.h"
+#include "proxy/pool.h"
+#include "proxy/tls_client.h"
+
+namespace proxy {
+
+Worker::Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot)
+    : shared_(shared),
+      snapshot_(std::move(snapshot)),
+      gather_(std::make_unique<Gather>(shared, io_.get_executor())),
+      pool_(std::make_unique<Pool>(io_.get_executor())) {}
+
+Worker::~Worker() = default;
+
+base::Result<std::unique_ptr<Worker>, base::Error> Worker::make(
+    Shared& shared, std::shared_ptr<const Snapshot> snapshot) {
+  auto tls = TlsClient::make(*snapshot->config, *shared.clock);
+  if (!tls) return base::fail(std::move(tls.error()));
+  std::unique_ptr<Worker> worker(new Worker(shared, std::move(snapshot)));
+  worker->tls_client_ = std::move(*tls);
+  return worker;
+}
+
+void Worker::adopt(std::shared_ptr<const Snapshot> snapshot,
+                   std::shared_ptr<TlsClient> tls_client) {
+  snapshot_ = std::move(snapshot);
+  tls_client_ = std::move(tls_client);
+  gather_->clear();
+  pool_->close_all();
+}
+
+bool Worker::first_sight(const std::string& digest) {
+  if (digests_.size() >= base::limits::domain_facts) digests_.clear();
+  return digests_.insert(digest).second;
+}
+
+}  // namespace proxy
