@@ -24,7 +24,7 @@ Result<std::string, Error> to_a_labels(std::string_view text) {
                                   IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   const std::unique_ptr<char, void (*)(void*)> owner(out, idn2_free);
   if (rc != IDN2_OK) return fail(std::string("not an internationalized name: ") + idn2_strerror(rc));
-  return std::string(out);
+  return Result<std::string, Error>{boost::system::in_place_value, out};
 }
 
 Result<void, Error> check_labels(std::string_view name) {

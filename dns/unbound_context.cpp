@@ -112,9 +112,8 @@ base::Result<base::Ip, base::Error> forwarder_ip(const std::string& text) {
 }
 
 bool is_loopback(const base::Ip& ip) {
-  const auto octets = ip.unmapped().octets();
-  if (octets.size() == 4) return octets[0] == 127;
-  return ip.str() == "::1";
+  const base::Ip plain = ip.unmapped();
+  return plain.is_v4() ? plain.octets()[0] == 127 : plain.str() == "::1";
 }
 
 std::string option(ub_ctx* context, const char* name) {
