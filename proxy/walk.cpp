@@ -269,6 +269,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
     if (!look.marked) continue;
     const bool tls = key.front() == 't';
     by_policy_ |= tls;
+    by_sts_ |= tls && current_->plan->pkix_by_sts;
     note(tls ? Rank::policy : Rank::reach,
          make_reply(451, tls ? EnhancedCode{4, 7, 5} : no_answer,
                     look.reason + " (seen within the last " +
