@@ -1,0 +1,285 @@
+#include "proxy/session.h"
+
+#include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "smtp/proxy_header.h"
+
+namespace proxy {
+
+namespace asio = boost::asio;
+namespace limits = base::limits;
+
+namespace {
+
+constexpr std::size_t input_limit = limits::body_chunk;  // octets read ahead of their command
+constexpr std::chrono::seconds proxy_header_wait{10};
+constexpr std::chrono::minutes reply_wait{5};  // for the client to take a reply
+constexpr std::size_t kept_output = 256;       // capacity that an idle session may keep
+
+}  // namespace
+
+Session::Session(Worker& worker, std::shared_ptr<const ListenTerms> terms,
+                 Channel::Socket socket, Peer peer)
+    : worker_(worker),
+      terms_(std::move(terms)),
+      snapshot_(worker.snapshot()),
+      channel_(std::move(socket)),
+      peer_(peer),
+      client_(peer),
+      id_(worker.random().id()),
+      lmtp_(terms_->lmtp()) {}
+
+Session::~Session() = default;
+
+SteadyTime Session::now() const { return worker_.shared().clock->steady(); }
+bool Session::draining() const { return worker_.shared().draining.load(); }
+const std::string& Session::id() const { return transfer_ ? transfer_->id() : id_; }
+
+asio::awaitable<void> Session::run() {
+  std::string failure;
+  try {
+    co_await converse();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  if (!failure.empty()) {
+    base::log_error(id(), "internal error in a session: " + failure);
+    hang_up("Internal error", smtp::EnhancedCode{4, 3, 0});
+  }
+  end_transfer("the client's session ended");
+  try {
+    co_await flush();
+  } catch (const std::exception& error) {
+    base::log_error(id_, std::string("internal error in a session: ") + error.what());
+  }
+  channel_.close();
+}
+
+asio::awaitable<void> Session::converse() {
+  const bool goes_on = co_await read_proxy_header();
+  if (!goes_on) co_return;
+  base::log_debug(id_, "session from " + client_.str());
+  greet();
+  while (!over_) {
+    auto line = co_await next_line();
+    if (!line) break;
+    co_await obey(std::move(*line));
+  }
+}
+
+// ── who is there ────────────────────────────────────────────────────────────────────────────────
+
+asio::awaitable<bool> Session::read_proxy_header() {
+  const auto& listen = terms_->listen;
+  const auto allowed = [&](const base::Ip& ip) { return base::any_contains(listen.clients, ip); };
+  if (!peer_.ip) {
+    // Mode and group of the Unix socket say who may connect.
+    may_relay_ = true;
+    co_return true;
+  }
+  if (!base::any_contains(listen.proxy_clients, *peer_.ip)) {
+    may_relay_ = allowed(*peer_.ip);
+    co_return true;
+  }
+  channel_.set_deadline(now() + proxy_header_wait);
+  smtp::ProxyHeaderParser parser;
+  for (;;) {
+    const auto taken = parser.feed(channel_.buffered());
+    if (!taken) {
+      base::log_warn(id_, peer_.str() + " must send a PROXY header: " + taken.error().text);
+      co_return false;
+    }
+    channel_.consume(*taken);
+    if (parser.done()) break;
+    auto got = co_await channel_.fill(input_limit);
+    if (got) continue;
+    if (got.error().kind == IoError::Kind::timeout) {
+      base::log_warn(id_, peer_.str() + " must send a PROXY header and did not");
+    }
+    co_return false;
+  }
+  const auto& source = parser.header().source;
+  if (source) {
+    client_.ip = source->ip.unmapped();
+    client_.port = source->port;
+    may_relay_ = allowed(source->ip);
+  }  // Otherwise LOCAL or UNKNOWN, which relay nothing.
+  co_return true;
+}
+
+void Session::greet() {
+  const std::string& host = snapshot_->config->server.hostname;
+  if (draining()) {
+    hang_up("The relay is ending", smtp::EnhancedCode{4, 3, 2});
+    return;
+  }
+  say(smtp::make_reply(220, host + (lmtp_ ? " LMTP" : " ESMTP")));
+}
+
+// ── replies ─────────────────────────────────────────────────────────────────────────────────────
+
+void Session::say(const smtp::Reply& reply) { out_ += smtp::to_wire(reply); }
+
+smtp::Reply Session::own(int code, smtp::EnhancedCode enhanced, std::string_view text) const {
+  smtp::Reply reply = smtp::make_reply(code, enhanced, text);
+  if (reply.is_positive()) return reply;
+  return smtp::with_id(std::move(reply), id());
+}
+
+void Session::say_own(int code, smtp::EnhancedCode enhanced, std::string_view text) {
+  say(own(code, enhanced, text));
+}
+
+void Session::hang_up(std::string_view text, smtp::EnhancedCode enhanced) {
+  say_own(421, enhanced, snapshot_->config->server.hostname + " " + std::string(text));
+  over_ = true;
+}
+
+asio::awaitable<void> Session::flush() {
+  if (out_.empty()) co_return;
+  if (!output_lost_) {
+    channel_.set_deadline(now() + reply_wait);
+    auto written = co_await channel_.write(out_);
+    if (!written) {
+      output_lost_ = true;
+      input_closed_ = true;
+      if (phase_ != Phase::final) over_ = true;
+    }
+  }
+  out_.clear();
+  if (out_.capacity() > kept_output) out_.shrink_to_fit();
+}
+
+// The RCPT replies that are known, in order.
+void Session::tell_known() {
+  if (!transfer_) return;
+  while (auto reply = transfer_->next_reply()) say(*reply);
+}
+
+// Waits until every RCPT was answered; false: the session is over.
+asio::awaitable<bool> Session::settle() {
+  for (;;) {
+    tell_known();
+    if (over_) co_return false;
+    if (!transfer_ || transfer_->all_answered()) co_return true;
+    // A client that went away while an MX is being asked wants no answer any more; what it sent
+    // before it went is still obeyed.
+    if (input_closed_ && channel_.buffered().empty()) {
+      over_ = true;
+      co_return false;
+    }
+    co_await await_change(SteadyTime::max());
+  }
+}
+
+// ── input ───────────────────────────────────────────────────────────────────────────────────────
+
+// Until the transfer changed or, as long as there is room, the client sent something or went away.
+asio::awaitable<void> Session::await_change(SteadyTime deadline) {
+  using namespace asio::experimental::awaitable_operators;
+  co_await flush();
+  if (over_) co_return;
+  if (input_closed_ || channel_.buffered().size() >= input_limit) {
+    co_await transfer_->changed(deadline);
+    co_return;
+  }
+  channel_.set_deadline(SteadyTime::max());
+  auto first = co_await (channel_.fill(input_limit) || transfer_->changed(deadline));
+  if (first.index() != 0) co_return;
+  const auto& got = std::get<0>(first);
+  if (!got && got.error().kind != IoError::Kind::limit) input_closed_ = true;
+}
+
+void Session::input_error(const IoError& error) {
+  input_closed_ = true;
+  if (draining() && error.kind == IoError::Kind::timeout) {
+    hang_up("The relay is ending", smtp::EnhancedCode{4, 3, 2});
+  } else if (error.kind == IoError::Kind::timeout) {
+    hang_up("Nothing came for too long", smtp::EnhancedCode{4, 4, 2});
+  }
+  over_ = true;
+}
+
+// Waits for the next octets with nothing else to wait for; an idle session holds no buffer.
+asio::awaitable<void> Session::idle_read() {
+  co_await flush();
+  if (over_) co_return;
+  if (draining() && !transfer_) {
+    hang_up("The relay is ending", smtp::EnhancedCode{4, 3, 2});
+    co_return;
+  }
+  channel_.set_deadline(now() + limits::command_wait);
+  reading_ = true;
+  if (channel_.buffered().empty()) {
+    channel_.release_buffer();
+    if (!channel_.is_tls() || !channel_.has_pending_input()) co_await channel_.wait_readable();
+  }
+  auto got = co_await channel_.fill(input_limit);
+  reading_ = false;
+  if (!got) input_error(got.error());
+}
+
+// One whole line out of what has come, without its end.
+std::optional<std::string> Session::take_line() {
+  const std::string_view have = channel_.buffered();
+  const std::size_t end = have.find('\n');
+  if (end == std::string_view::npos) return std::nullopt;
+  const bool crlf = end > 0 && have[end - 1] == '\r';
+  std::string line(have.substr(0, crlf ? end - 1 : end));
+  channel_.consume(end + 1);
+  // RFC 5321 §2.3.8: CRLF alone ends a line; a bare LF stays in it, and no command holds one.
+  if (!crlf) line += '\n';
+  return line;
+}
+
+// A line without an end in sight: reads on to its end and keeps nothing of it.
+asio::awaitable<void> Session::skip_long_line() {
+  while (!over_) {
+    const std::string_view have = channel_.buffered();
+    const std::size_t end = have.find('\n');
+    channel_.consume(end == std::string_view::npos ? have.size() : end + 1);
+    if (end != std::string_view::npos) break;
+    co_await idle_read();
+  }
+  const auto code = smtp::EnhancedCode{5, 5, 2};
+  if (!over_) bad_command(own(500, code, "Line too long"));
+}
+
+asio::awaitable<std::optional<std::string>> Session::next_line() {
+  for (;;) {
+    tell_known();
+    if (over_) co_return std::nullopt;
+    auto line = take_line();
+    if (line) co_return line;
+    if (channel_.buffered().size() > limits::command_line) {
+      const bool settled = co_await settle();
+      if (settled) co_await skip_long_line();
+      continue;
+    }
+    if (input_closed_) co_return std::nullopt;
+    if (transfer_ && !transfer_->all_answered()) {
+      co_await await_change(SteadyTime::max());
+    } else {
+      co_await idle_read();
+    }
+  }
+}
+
+// ── the end of the daemon ───────────────────────────────────────────────────────────────────────
+
+void Session::drain() {
+  // Between commands without a transaction: the wait for the next one ends now.
+  if (reading_ && phase_ == Phase::idle) channel_.set_deadline(now());
+}
+
+void Session::end_before_dot() {
+  if (phase_ == Phase::final || over_) return;
+  if (transfer_) transfer_->abandon("the relay is ending");
+  if (!reading_) hang_up("The relay is ending", smtp::EnhancedCode{4, 3, 2});
+  channel_.set_deadline(now());
+}
+
+}  // namespace proxy
