@@ -1,10 +1,7 @@
 #!/usr/bin/python3
-"""The lab's own parts, without the program under test: a lab that lies makes every test worthless."""
+"""The lab's own parts, without the program under test: a lab that lies makes tests worthless."""
 
-import re
 import subprocess
-import time
-import unittest
 
 from lab import https
 from lab.actions import BodyDrop, Close, Drop, Each, Reset, Wait
@@ -173,7 +170,8 @@ class Scripted(LabCase):
     def test_actions(self):
         domain = self.lab.domain("s.example")
         mx, where = domain.mx, f"{domain.mx.address}:25"
-        for at, want in (({"rcpt": "550 5.1.1 no"}, "550 5.1.1"), ({"dot": "451 4.3.0 x"}, "451 4.3.0"),
+        for at, want in (({"rcpt": "550 5.1.1 no"}, "550 5.1.1"),
+                         ({"dot": "451 4.3.0 x"}, "451 4.3.0"),
                          ({"mail": Each("450 4.3.0 later", None)}, "450 4.3.0"),
                          ({"dot": Wait(0.05)}, "250 2.0.0")):
             mx.at = at
@@ -214,7 +212,8 @@ class Mtas(LabCase):
 
     def test_postfix(self):
         cert = self.lab.cert("good", "mx.postfix.example")
-        mx = self.lab.add(PostfixMx(self.lab.path("pmx"), "mx.postfix.example", ["127.0.0.30"], cert))
+        mx = self.lab.add(PostfixMx(self.lab.path("pmx"), "mx.postfix.example", ["127.0.0.30"],
+                                    cert))
         with Client("127.0.0.30:25") as client:
             self.assertTrue(client.starttls().ok)
             self.assertTrue(client.transaction("a@b.lab", ["c@d.example"],

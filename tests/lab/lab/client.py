@@ -53,7 +53,7 @@ class Reply:
 
 @dataclass
 class Outcome:
-    """Replies of one transaction; `final` has one for the message (SMTP) or each accepted (LMTP)."""
+    """Replies of one transaction; `final`: one for the message (SMTP) or each accepted (LMTP)."""
 
     mail: Reply = None
     rcpts: list = field(default_factory=list)

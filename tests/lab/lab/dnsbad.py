@@ -1,7 +1,7 @@
 """A scripted name server (ns.broken.lab.) for answers that no proper server gives.
 
-Zones are delegated to it with a line such as `_tcp.mx NS ns.broken.lab.`; a rule says what each name
-at or below a suffix gets. Without a rule: SERVFAIL.
+Zones are delegated to it with a line such as `_tcp.mx NS ns.broken.lab.`; a rule says what each
+name at or below a suffix gets. Without a rule: SERVFAIL.
 """
 
 import socket
@@ -19,8 +19,8 @@ RCODES = {"formerr": 1, "servfail": 2, "nxdomain": 3, "notimp": 4, "refused": 5,
 class BrokenDns:
     """UDP and TCP on its own address. rules: {suffix: action}, the longest suffix wins.
 
-    action: a name of RCODES; "drop": no answer; "garbage"; "truncate": TC over UDP, TCP closes; or a
-    number of seconds: SERVFAIL after that time. `queries` lists (name, type) as asked.
+    action: a name of RCODES; "drop": no answer; "garbage"; "truncate": TC over UDP, TCP closes;
+    or a number of seconds: SERVFAIL after that time. `queries` lists (name, type) as asked.
     """
 
     def __init__(self, address=BROKEN):

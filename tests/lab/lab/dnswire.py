@@ -54,7 +54,8 @@ def soa_serial(server, zone, timeout=0.5, recursive=False):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(timeout)
         try:
-            sock.sendto(query, (server, 53))
+            sock.connect((server, 53))          # so that nobody there is told at once
+            sock.send(query)
             answer = sock.recv(4096)
         except OSError:
             return None
@@ -62,7 +63,8 @@ def soa_serial(server, zone, timeout=0.5, recursive=False):
     if answer[3] & 15 or not count:
         return None
     at = _skip_name(answer, len(query))
-    kind, size = struct.unpack_from("!H", answer, at)[0], struct.unpack_from("!H", answer, at + 8)[0]
+    kind = struct.unpack_from("!H", answer, at)[0]
+    size = struct.unpack_from("!H", answer, at + 8)[0]
     if kind != 6:
         return None
     end = at + 10 + size

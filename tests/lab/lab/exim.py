@@ -161,7 +161,8 @@ maildir:
 
     def wait_delivered(self, count, timeout=20):
         """Waits until that many messages are there and returns them."""
-        wait_for(lambda: len(self.delivered()) >= count, f"{count} messages at {self.name}", timeout)
+        wait_for(lambda: len(self.delivered()) >= count, f"{count} messages at {self.name}",
+                 timeout)
         return self.delivered()
 
 

@@ -1,4 +1,4 @@
-"""Hosts of MTA-STS policies: NGINX with a certificate and a text for each, and one that misbehaves."""
+"""Hosts of MTA-STS policies: NGINX with a certificate and a text for each, and one that errs."""
 
 import os
 import socket
@@ -145,7 +145,7 @@ class BadHttps:
     """An HTTPS server that does what it is told for each host name asked for by SNI.
 
     `set(host, behaviour, cert)`: a function (sock, self) that gets the TLS socket after the request
-    head was read, or one of the names in BEHAVIOURS. `hits` counts connections for each name.
+    head was read, or a name in BEHAVIOURS. `hits` counts connections for each name.
     """
 
     def __init__(self, default_cert, address=BAD):
@@ -156,7 +156,7 @@ class BadHttps:
         self._sock = self._thread = None
 
     def set(self, host, behaviour, cert=None):
-        """Says how `host` behaves; "silent" accepts and never speaks, "refuse-tls" sends garbage."""
+        """Says how `host` behaves; "silent" accepts and never speaks, "alert" refuses the name."""
         if isinstance(behaviour, str) and behaviour not in BEHAVIOURS:
             raise LabError(f"no such behaviour: {behaviour}")
         self.hosts[host] = (behaviour, make_context(cert) if cert else None)

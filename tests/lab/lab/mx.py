@@ -1,8 +1,8 @@
 """Scripted MX hosts: what Postfix and Exim cannot do wrong, and a record of every octet received.
 
 An `Mx` is one host name with addresses on port 25; a `Farm` accepts for hundreds of them in one
-thread and gives each connection a thread of its own (the dialog is in mxsession.py, what a stage can
-do in actions.py).
+thread and gives each connection a thread of its own (the dialog is in mxsession.py, what a stage
+can do in actions.py).
 """
 
 import os
@@ -20,7 +20,7 @@ class Mx:
     """One MX host. Change any attribute at any time; `sessions` and `messages` are the record.
 
     starttls: True, or False for a host that does not know it; `at` maps stages to actions; `rcpt`
-    maps single recipients (lower case) to actions. `tls` may hold minimum, maximum (ssl.TLSVersion),
+    maps single recipients (lower case) to actions. `tls` may hold minimum, maximum (TLSVersion),
     ciphers. `sni` maps a name that the client asks for to another Cert.
     """
 

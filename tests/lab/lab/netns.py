@@ -3,7 +3,7 @@
 `enter()` re-executes the running script under unshare(1), brings the loopback up and binds private
 copies over /etc/resolv.conf, /etc/hosts, /etc/passwd and /etc/group, so that the ports 25, 53 and
 443 are free, the host's own services are untouched, and everything that a test started ends with it
-(the PID namespace's first process is the script). Called by every test and by the demo, first thing.
+(the PID namespace's first process is the script). Called by every test and the demo, first.
 """
 
 import os

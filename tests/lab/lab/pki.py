@@ -1,7 +1,7 @@
 """A private certification authority with the openssl command, and TLSA record data.
 
-Certificates are files (leaf and intermediates in one PEM, the key in another); DER and SPKI are read
-here without a library, for TLSA records and pins.
+Certificates are files (leaf and intermediates in one PEM, the key in another); DER and SPKI are
+read here without a library, for TLSA records and pins.
 """
 
 import base64
@@ -82,7 +82,7 @@ def tlsa(params, cert):
 
 
 class Ca:
-    """A CA, self-signed or below `issuer`. `issue()` keeps what it made: asked again, same files."""
+    """A CA, self-signed or below `issuer`; `issue()` asked again gives the same files."""
 
     def __init__(self, directory, name, issuer=None):
         self.directory, self.name, self.issuer = directory, name, issuer

@@ -117,7 +117,7 @@ class Postfix:
                         f"{a}:{self.port} inet n - n - - smtpd\n" for a in self.listen)
         with open(self.path("conf", "master.cf"), "w", encoding="utf-8") as file:
             file.write(ports + SERVICES.format(workers=self.workers))
-        for name in ("main.cf", "master.cf"):       # Postfix waits for a file to be some seconds old
+        for name in ("main.cf", "master.cf"):       # Postfix waits until a file is some seconds old
             os.utime(self.path("conf", name), (time.time() - 60,) * 2)
 
     def start(self):
@@ -203,7 +203,8 @@ class PostfixMx(Postfix):
 
     def wait_delivered(self, count, timeout=20):
         """Waits until that many messages are there and returns them."""
-        wait_for(lambda: len(self.delivered()) >= count, f"{count} messages at {self.name}", timeout)
+        wait_for(lambda: len(self.delivered()) >= count, f"{count} messages at {self.name}",
+                 timeout)
         return self.delivered()
 
 

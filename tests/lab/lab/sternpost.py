@@ -78,7 +78,8 @@ class Sternpost:
         return {
             "server": {"hostname": "edge.lab", "state_dir": self.path("state"),
                        "control": self.path("control.sock")},
-            "listen": [{"protocol": "lmtp", "address": LMTP}, {"protocol": "smtp", "address": SMTP}],
+            "listen": [{"protocol": "lmtp", "address": LMTP},
+                       {"protocol": "smtp", "address": SMTP}],
             "outbound": {"private_destinations": ["127.0.0.0/8", "::1/128", "fd00:25::/64"]},
             "dns": {"trust_anchor_file": self.lab.dns.trust_anchor,
                     "unbound_config": self.lab.dns.unbound_config()},

@@ -1,4 +1,4 @@
-"""The whole lab, and recipes for recipient domains: what each publishes and how its hosts behave."""
+"""The whole lab, and recipes for domains: what each publishes and how its hosts behave."""
 
 import os
 import shutil
@@ -129,7 +129,7 @@ class Lab:
         }[spec]()
 
     def tlsa(self, text, cert, authority=None):
-        """TLSA RDATA: 'U S M' is computed (usage 0 and 2 from the authority), more is taken as is."""
+        """TLSA RDATA: 'U S M' is computed (usage 0, 2: from the authority); more is taken as is."""
         if len(text.split()) > 3:
             return text
         if text.split()[0] in "02":
@@ -161,7 +161,7 @@ class Lab:
         mx: a dict for one host or a list of them, [] for none: `name` (default mxN.DOMAIN),
         `preference`, `cert` (a word of `cert()`), `tlsa` ("3 1 1" or whole RDATA, or a list),
         `authority`, `addresses`, `listen` False (a dead or foreign address), `no_address`, and what
-        `Mx` takes. A host outside the domain gets a zone of its own, signed as `signing` says there.
+        `Mx` takes. A host outside the domain gets a zone of its own, its `signing` says how signed.
         sts: a mode, or a dict: mode, mx, max_age, id, txt, text, cert, bad (a behaviour of
         BadHttps). extra: further zone lines. options: as dns.Zone.
         """

@@ -1,0 +1,290 @@
+#!/usr/bin/python3
+"""The SMTP listener: one recipient domain a transaction, LIMITS, STARTTLS, PROXY, reuse."""
+
+import socket
+import ssl
+import subprocess
+
+from lab.actions import Drop, Each
+from lab.case import LabCase, main
+from lab.client import Client, Lost, message, send
+from lab.procs import wait_for
+from lab.sternpost import LMTP, SMTP, binary
+
+
+class Transactions(LabCase):
+    """Domains, recipients, pipelining."""
+
+    @classmethod
+    def publish(cls, lab):
+        cls.one, cls.two = lab.domain("one.example"), lab.domain("two.example")
+        cls.bad = lab.domain("bad.example", {"tlsa": "3 1 1 " + "00" * 32})
+        cls.fallback = lab.domain("fallback.example", {"at": {"handshake": Drop()}})
+        cls.old = lab.domain("old.example", {"cert": "old"})
+
+    def test_keywords(self):
+        with Client(SMTP) as client:
+            self.assertIn("edge.lab", client.greeting.text)
+            for word in ("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES",
+                         "XFORWARD", "LIMITS"):
+                self.assertIn(word, client.keywords)
+            self.assertIn("RCPTDOMAINMAX=1", client.keywords["LIMITS"])
+            for word in ("STARTTLS", "DSN", "CHUNKING", "BINARYMIME", "AUTH", "VRFY", "ETRN"):
+                self.assertNotIn(word, client.keywords)
+
+    def test_second_domain(self):
+        """452 for another domain than that of those accepted so far (RFC 9422)."""
+        out = self.smtp(["a@one.example", "b@two.example", "c@one.example"])
+        self.assertEqual([r.status for r in out.rcpts], ["250 2.1.5", "452 4.5.3", "250 2.1.5"])
+        self.reply(out, "250 2.0.0")
+        self.assertEqual(self.one.messages[-1].rcpts, ["a@one.example", "c@one.example"])
+
+    def test_domain_is_that_of_the_accepted(self):
+        out = self.smtp(["a@bad.example", "b@two.example", "c@one.example"])
+        self.assertEqual([r.status for r in out.rcpts], ["451 4.7.5", "250 2.1.5", "452 4.5.3"])
+        self.assertTrue(out.final[0].ok)
+
+    def test_all_refused(self):
+        self.refused(self.bad, self.smtp(self.bad.rcpt), "451 4.7.5")
+        with Client(SMTP) as client:
+            client.cmd("MAIL FROM:<a@front.lab>")
+            client.cmd(f"RCPT TO:<{self.bad.rcpt}>")
+            self.assertIn(client.cmd("DATA").code, (503, 554))
+
+    def test_pipelined_to_the_end(self):
+        """The whole transaction in one write; DATA's reply and what follows stay in step."""
+        with Client(SMTP) as client:
+            client.write(f"MAIL FROM:<a@front.lab>\r\nRCPT TO:<{self.one.rcpt}>\r\n"
+                         "DATA\r\n".encode())
+            self.assertEqual([client.read().code for _ in range(3)], [250, 250, 354])
+            client.write(message() + b".\r\nNOOP\r\nQUIT\r\n")
+            self.assertEqual([client.read().code for _ in range(3)], [250, 250, 221])
+
+    def test_tls_failure_falls_back_in_the_same_transaction(self):
+        """Nothing published: broken TLS means cleartext, at once; an old certificate does not."""
+        self.delivered(self.fallback, self.smtp(self.fallback.rcpt), tls=False)
+        self.delivered(self.old, self.smtp(self.old.rcpt), tls=True)
+
+    def test_swaks(self):
+        done = subprocess.run(["swaks", "--server", "127.0.0.1:10025", "--from", "a@front.lab",
+                               "--to", "swaks@two.example", "--helo", "front.lab", "--hide-all"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("swaks@two.example", self.two.messages[-1].rcpts)
+
+
+class Reuse(LabCase):
+    """MX connections are kept for `idle_keepalive` and used again under the same terms."""
+
+    @classmethod
+    def publish(cls, lab):
+        cls.domain = lab.domain("d.example", {"tlsa": "3 1 1"})
+        cls.shared = [lab.domain(f"s{n}.example", {"name": "mx.shared.example"} if n == 0 else [],
+                                 extra=[] if n == 0 else ["@ MX 10 mx.shared.example."])
+                      for n in range(2)]
+        cls.strict = lab.domain("strict.example", [], extra=["@ MX 10 mx.shared.example."],
+                                sts={"mx": ["mx.shared.example"]})
+        cls.limited = lab.domain("limited.example")
+
+    def test_one_connection_for_two_messages(self):
+        for n in range(3):
+            self.reply(self.smtp(self.domain.rcpt, message(f"n{n}")), "250 2.0.0")
+        self.assertEqual(len(self.domain.mx.sessions), 1)
+        self.assertEqual([r["reused"] for r in
+                          self.sternpost.wait_records(3, domain="d.example", event="delivery")],
+                         [False, True, True])
+
+    def test_stale_connection_is_replaced_in_silence(self):
+        self.reply(self.smtp(self.domain.rcpt), "250 2.0.0")
+        self.lab.farm.cut(self.domain.mx)
+        self.reply(self.smtp(self.domain.rcpt), "250 2.0.0")
+
+    def test_first_command_refused_on_a_reused_connection(self):
+        self.limited.mx.at = {"mail": Each(None, "421 4.7.0 too many messages", None)}
+        self.reply(self.smtp(self.limited.rcpt), "250 2.0.0")
+        self.reply(self.smtp(self.limited.rcpt), "250 2.0.0")
+
+    def test_not_for_a_stricter_policy(self):
+        """A connection made without a policy is not used for mail that has one."""
+        host = self.shared[0].mx
+        self.reply(self.smtp(self.shared[0].rcpt), "250 2.0.0")
+        before = len(host.sessions)
+        self.reply(self.smtp(self.strict.rcpt), "250 2.0.0")
+        self.assertGreater(len(host.sessions), before)
+        self.assertEqual(self.last(self.strict)["protection"], "authenticated")
+
+    def test_resumption(self):
+        self.reply(self.smtp(self.domain.rcpt), "250 2.0.0")
+        count = len(self.domain.mx.sessions)
+        wait_for(lambda: self.domain.mx.sessions[-1].closed.is_set(), "the idle connection to end",
+                 15)
+        self.reply(self.smtp(self.domain.rcpt), "250 2.0.0")
+        self.assertEqual(len(self.domain.mx.sessions), count + 1)
+        self.assertTrue(self.domain.mx.sessions[-1].resumed)
+        self.assertTrue(self.last(self.domain)["resumed"])
+
+
+class Tls(LabCase):
+    """STARTTLS towards the MTA, and client certificates."""
+
+    @classmethod
+    def publish(cls, lab):
+        cls.domain = lab.domain("d.example")
+        cls.cert = lab.pki.ca.issue("edge.lab")
+        cls.config = {"listen": [
+            {"protocol": "smtp", "address": SMTP, "tls_certificate": cls.cert.pem,
+             "tls_key": cls.cert.key},
+            {"protocol": "lmtp", "address": LMTP, "tls_certificate": cls.cert.pem,
+             "tls_key": cls.cert.key, "client_ca": lab.pki.ca_file}]}
+
+    def context(self, cert=None):
+        """A verifying client context, with a certificate of its own if given."""
+        context = ssl.create_default_context(cafile=self.lab.pki.ca_file)
+        context.check_hostname = False
+        if cert:
+            context.load_cert_chain(cert.pem, cert.key)
+        return context
+
+    def test_starttls(self):
+        with Client(SMTP) as client:
+            self.assertIn("STARTTLS", client.keywords)
+            self.assertTrue(client.starttls(self.context()).ok)
+            self.assertNotIn("STARTTLS", client.keywords)
+            out = client.transaction("a@front.lab", [self.domain.rcpt], message())
+            self.assertTrue(out.reply.ok, out)
+
+    def test_injection(self):
+        """Octets behind STARTTLS are not obeyed inside TLS."""
+        with Client(SMTP) as client:
+            client.write(b"STARTTLS\r\nMAIL FROM:<evil@x.lab>\r\n")
+            first = client.read()
+            if first.code == 220:
+                client.sock = self.context().wrap_socket(client.sock)
+                self.assertEqual(client.cmd("NOOP").code, 250)
+
+    def test_client_certificate(self):
+        with Client(LMTP, lmtp=True) as client:
+            client.starttls(self.context(self.lab.pki.ca.issue("front.lab")))
+            out = client.transaction("a@front.lab", [self.domain.rcpt], message())
+            self.assertTrue(out.reply.ok, out)
+        before = len(self.domain.messages)
+        try:
+            with Client(LMTP, lmtp=True) as client:
+                client.starttls(self.context())
+                out = client.transaction("a@front.lab", [self.domain.rcpt], message())
+                self.assertFalse(out.reply and out.reply.ok, out)
+        except (OSError, Lost):
+            pass                         # TLS 1.3 tells the missing certificate at the first read
+        self.assertEqual(len(self.domain.messages), before)
+
+
+class Proxy(LabCase):
+    """PROXY v1 and v2; `clients` holds for the address inside."""
+
+    config = {"listen": [{"protocol": "smtp", "address": SMTP, "clients": ["192.0.2.0/24"],
+                          "proxy_clients": ["127.0.0.1/32"]}]}
+
+    @classmethod
+    def publish(cls, lab):
+        cls.domain = lab.domain("d.example")
+
+    def talk(self, header):
+        """RCPT's reply after a header; None when the connection ended before."""
+        sock = socket.create_connection(("127.0.0.1", 10025), 20)
+        client = Client.__new__(Client)
+        client.lmtp, client.helo, client.sock, client.buffer = False, "front.lab", sock, b""
+        client.keywords = {}
+        with client:
+            client.write(header)
+            try:
+                client.read()
+                client.hello()
+                client.cmd("MAIL FROM:<a@front.lab>")
+                return client.cmd(f"RCPT TO:<{self.domain.rcpt}>")
+            except (OSError, Lost, ValueError):
+                return None
+
+    def test_version_1(self):
+        self.assertTrue(self.talk(b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\n").ok)
+        got = self.talk(b"PROXY TCP4 198.51.100.7 192.0.2.1 1 25\r\n")
+        self.assertEqual(got.status, "451 4.7.1")
+        got = self.talk(b"PROXY UNKNOWN\r\n")
+        self.assertFalse(got and got.ok)
+
+    def test_version_2(self):
+        head = b"\r\n\r\n\x00\r\nQUIT\n"
+        inside = bytes([192, 0, 2, 7, 192, 0, 2, 1, 4, 210, 0, 25])
+        self.assertTrue(self.talk(head + b"\x21\x11\x00\x0c" + inside).ok)
+        local = self.talk(head + b"\x20\x00\x00\x00")
+        self.assertFalse(local and local.ok)
+
+    def test_none(self):
+        got = self.talk(b"EHLO x.lab\r\n")
+        self.assertFalse(got and got.ok)
+
+
+class Process(LabCase):
+    """Reload, drain, mistakes in the configuration."""
+
+    @classmethod
+    def publish(cls, lab):
+        cls.domain = lab.domain("d.example")
+
+    def test_reload(self):
+        self.sternpost.configure({"server": {"hostname": "other.lab"}})
+        self.sternpost.reload()
+        with Client(SMTP) as client:
+            self.assertIn("other.lab", client.greeting.text)
+        with open(self.sternpost.config_file, "a", encoding="utf-8") as file:
+            file.write("\n[outbund]\nport = 25\n")
+        before = len(self.sternpost.log)
+        self.sternpost.daemon.signal(1)
+        wait_for(lambda: "outbund" in self.sternpost.log[before:], "the mistake in the log")
+        with Client(SMTP) as client:
+            self.assertIn("other.lab", client.greeting.text)
+        self.reply(self.smtp(self.domain.rcpt), "250 2.0.0")
+        self.sternpost.configure({"server": {"hostname": "edge.lab"}})
+        self.sternpost.reload()
+
+    def test_config_check(self):
+        status, out, err = self.sternpost.run("config", "check")
+        self.assertEqual(status, 0, out + err)
+        path = self.sternpost.path("wrong.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write('[[listen]]\nprotocol = "smpt"\naddress = "127.0.0.1:1"\n\n'
+                       '[outbound]\nconect_timeout = "1s"\nstall = "soon"\n')
+        done = subprocess.run([binary(), "config", "check", "-c", path], capture_output=True,
+                              text=True, check=False)
+        text = done.stdout + done.stderr
+        self.assertEqual(done.returncode, 78, text)
+        for want in (rf"{path}:2:\d+: error:", rf"{path}:6:\d+: error:.*connect_timeout",
+                     rf"{path}:7:\d+: error:"):
+            self.assertRegex(text, want)
+
+    def test_drain(self):
+        """SIGTERM: what is inside its data is finished, new sessions are not taken."""
+        with Client(SMTP) as client:
+            client.cmd("MAIL FROM:<a@front.lab>")
+            client.cmd(f"RCPT TO:<{self.domain.rcpt}>")
+            self.assertEqual(client.cmd("DATA").code, 354)
+            client.write(message())
+            self.sternpost.term()
+            wait_for(lambda: _refused(SMTP), "the listener to close")
+            client.write(b".\r\n")
+            self.assertTrue(client.read().ok)
+        self.assertEqual(self.sternpost.daemon.wait(20), 0)
+        self.sternpost.start()
+        self.reply(send(SMTP, "a@front.lab", [self.domain.rcpt]), "250 2.0.0")
+
+
+def _refused(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+        return False
+    except OSError:
+        return True
+
+
+if __name__ == "__main__":
+    main()
