@@ -1,0 +1,127 @@
+// StsCache: the policies that were fetched, and the rules of RFC 8461 §3.3, §5.1 and §10.2 for
+// them: only a fetched policy replaces one, only a fetch extends one, nothing expired is served,
+// failed fetches back off by record id. Also remembers for a while that a domain has no record.
+// Time is passed in; no I/O, no log. Shared by all threads; each call is safe by itself. Held by
+// policy/sts_engine.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "policy/sts.h"
+
+namespace policy {
+
+struct StsCacheSettings {
+  std::chrono::seconds refresh_interval = std::chrono::days(1);
+  std::size_t max_policies = 200000;  // beyond, the one that expires first goes
+  std::size_t max_absent = 100000;
+  std::size_t max_back_off = 100000;
+};
+
+struct StsEntry {
+  StsPolicy policy;
+  std::string id;
+  base::WallTime fetched{};
+  base::WallTime expires{};
+  base::WallTime txt_checked{};       // last answered TXT look-up
+  base::WallTime refresh_due{};
+  std::uint32_t refresh_failures = 0; // since the last success
+  std::optional<StsFailure> refresh_failure;
+  // The policy file again, lines parted by LF.
+  std::string body() const;
+};
+
+struct StsCached {
+  StsActive active;
+  bool txt_due = false;  // its record may be asked for again
+};
+
+class StsCache {
+ public:
+  explicit StsCache(StsCacheSettings settings = {}) : settings_(settings) {}
+
+  // ---- looking up
+  // The unexpired policy, source `cached`.
+  std::optional<StsCached> lookup(const base::Domain& domain, base::WallTime now) const;
+  // StsAbsent or StsUnknown, where one of them was remembered and still holds.
+  std::optional<StsState> lookup_absent(const base::Domain& domain, base::WallTime now) const;
+  std::optional<StsEntry> entry(const base::Domain& domain, base::WallTime now) const;
+  std::vector<std::pair<base::Domain, StsEntry>> list(base::WallTime now) const;  // by name
+  std::size_t size() const;
+
+  // ---- what was found out
+  // A policy that was just fetched under `id`: replaces whatever is there, weaker or not. Returns
+  // what the delivery at hand applies, even where max_age is 0 and nothing is kept.
+  StsActive fetched(const base::Domain& domain, const std::string& id, StsPolicy policy,
+                    base::WallTime now);
+  // The fetch for `id` failed, by network or by content. Returns whether the administrator is to
+  // be told: a policy other than `none` is cached (RFC 8461 §3.3).
+  bool fetch_failed(const base::Domain& domain, const std::string& id, const StsFailure& failure,
+                    base::WallTime now);
+  // A record was seen, may be asked for again at `next`. An unchanged id extends nothing.
+  void txt_seen(const base::Domain& domain, base::WallTime now, base::WallTime next);
+  // The TXT look-up of a domain with a cached policy failed; told like a failed refresh.
+  bool txt_failed(const base::Domain& domain, const StsFailure& failure, base::WallTime next);
+  void remember_absent(const base::Domain& domain, StsState state, base::WallTime now,
+                       base::WallTime until);
+
+  // ---- deciding whether to fetch
+  // The failure of the last GET for `id`, while it is not to be tried again (§3.3: five minutes,
+  // growing to an hour). A fifth id of one domain waits until another's time is over.
+  std::optional<StsFailure> backing_off(const base::Domain& domain, const std::string& id,
+                                        base::WallTime now) const;
+  // After an enforcement failure one fetch is allowed under the same id; the next five minutes
+  // later. Takes the permission where it gives it.
+  bool may_refetch(const base::Domain& domain, base::WallTime now);
+  // Up to `limit` domains whose refresh is due; each is put off, so that it is given out once.
+  std::vector<base::Domain> take_due(base::WallTime now, std::size_t limit);
+
+  // ---- leaving
+  // Removes what expired; returns its domains.
+  std::vector<base::Domain> expire(base::WallTime now);
+  // Forgets policy, absence and back-off; whether there was a policy.
+  bool purge(const base::Domain& domain);
+
+  // At start, from the store. False: expired. A time of fetching in the future counts as now.
+  bool restore(const base::Domain& domain, StsEntry entry, base::WallTime now);
+
+ private:
+  struct Slot {
+    StsEntry entry;
+    base::WallTime txt_next{};
+    std::optional<StsFailure> txt_failure;  // of the last TXT look-up
+    base::WallTime refetched{};  // last refetch under the same id
+  };
+  struct Wait {
+    std::string id;
+    base::WallTime not_before{};
+    unsigned failures = 0;
+    StsFailure failure;
+  };
+  struct Absence {
+    StsState state;
+    base::WallTime until{};
+  };
+  using Schedule = std::set<std::pair<base::WallTime, base::Domain>>;
+
+  base::WallTime due_after_success(const base::Domain& domain, const StsEntry& entry) const;
+  void insert(const base::Domain& domain, Slot slot);
+  bool erase(const base::Domain& domain);
+  void set_due(const base::Domain& domain, Slot& slot, base::WallTime due);
+  Wait& wait_for(const base::Domain& domain, const std::string& id, base::WallTime now);
+  void bound_waits(base::WallTime now);
+
+  StsCacheSettings settings_;
+  mutable std::shared_mutex lock_;
+  std::unordered_map<base::Domain, Slot> slots_;
+  Schedule by_expiry_;
+  Schedule by_due_;
+  std::unordered_map<base::Domain, std::vector<Wait>> waits_;
+  std::unordered_map<base::Domain, Absence> absent_;
+};
+
+}  // namespace policy
