@@ -97,6 +97,7 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
   std::optional<Reply> broken;   // while the body was sent
   bool busy = false;             // a coroutine of ours is using the connection
   bool abandoned = false;
+  bool in_transaction = false;   // MAIL was accepted and the dot not answered
   std::uint64_t taken = 0;
   std::string dropped;
   audit::Reservation reservation;
@@ -189,6 +190,7 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, St
       }
       co_return *failed;
     }
+    in_transaction = true;
     if (opened->rcpt->code == 421) {
       const Reply reply = passed(*opened->rcpt, smtp::Stage::rcpt);
       link->session->quit();
@@ -330,6 +332,7 @@ asio::awaitable<Reply> Delivery::Impl::finish() {
     busy = false;
     sent = true;
     if (answer) {
+      in_transaction = false;
       reply = passed(*answer, smtp::Stage::dot);
       verdict = verdict_of(reply);
     } else {
@@ -358,7 +361,7 @@ void Delivery::Impl::give_back() {
     used->session->quit();
     return;
   }
-  if (state == State::ended) {
+  if (!std::exchange(in_transaction, false)) {
     worker.pool().give(std::move(used), limits.idle_keepalive);
     return;
   }
