@@ -205,7 +205,7 @@ class Names(LabCase):
                              extra=["_tcp.mx1 NS ns.broken.lab."])
         foreign = {"signing": "nsec"}
         cls.hosted = add("hosted.example", {"name": "mx.hoster.example", "tlsa": "3 1 1",
-                                             **foreign},
+                                            **foreign},
                          signing=None)
         cls.hosted_wrong = add("hosted2.example", {"name": "mx.hoster2.example", "tlsa": WRONG,
                                                    **foreign}, signing=None)
