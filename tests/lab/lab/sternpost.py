@@ -67,6 +67,7 @@ class Sternpost:
         self.directory, self.lab, self.env = directory, lab, dict(env or {})
         self.config = merge(self.defaults(), changes or {})
         self.daemon, self.notified = None, []
+        self.argv, self.pass_fds = None, ()
         self._notify = None
 
     def path(self, *names):
@@ -112,9 +113,10 @@ class Sternpost:
         self._notify.bind(notify)
         self._notify.setblocking(False)
         self.notified = []
-        self.daemon = Daemon("sternpost", [binary(), "serve", "-c", self.config_file],
-                             self.path("sternpost.log"), env={"NOTIFY_SOCKET": notify, **self.env})
-        self.daemon.start(lambda: "READY=1" in self.notifications(), timeout)
+        argv = self.argv or [binary(), "serve", "-c", self.config_file]
+        self.daemon = Daemon("sternpost", argv, self.path("sternpost.log"),
+                             env={"NOTIFY_SOCKET": notify, **self.env})
+        self.daemon.start(lambda: "READY=1" in self.notifications(), timeout, self.pass_fds)
         return self
 
     def notifications(self):
