@@ -215,6 +215,7 @@ bool StsCache::fetch_failed(const base::Domain& domain, const std::string& id,
 
 void StsCache::txt_seen(const base::Domain& domain, base::WallTime now, base::WallTime next) {
   const std::unique_lock<std::shared_mutex> held(lock_);
+  absent_.erase(domain);
   const auto found = slots_.find(domain);
   if (found == slots_.end()) return;
   found->second.entry.txt_checked = now;

@@ -1,5 +1,5 @@
-// The policy file of RFC 8461 §3.2, line by line. Exact to the grammar, but for what is listed as a
-// leniency in the result.
+// The policy file of RFC 8461 §3.2, line by line. Exact to the grammar, but for what is listed as
+// a leniency in the result.
 #include <algorithm>
 #include <array>
 
