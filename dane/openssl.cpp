@@ -314,7 +314,8 @@ std::string full_data_error(std::uint8_t selector, std::span<const std::uint8_t>
   const auto size = static_cast<long>(data.size());
   if (selector == 0) {
     const Owned<X509, X509_free> certificate(d2i_X509(nullptr, &at, size));
-    const bool whole = certificate && at == data.data() + size && X509_get0_pubkey(certificate.get());
+    const bool whole =
+        certificate && at == data.data() + size && X509_get0_pubkey(certificate.get());
     ERR_clear_error();
     return whole ? "" : "the data is no certificate";
   }

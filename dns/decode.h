@@ -21,8 +21,8 @@ base::Result<std::string, base::Error> decode_name(std::string_view rdata);
 // The character-strings of one TXT record joined with nothing in between (RFC 8461 §3.1).
 base::Result<std::string, base::Error> decode_txt(std::string_view rdata);
 
-// The shortest TTL in the answer section of a whole DNS message, CNAME links included; nothing where
-// that section is empty or cannot be read.
+// The shortest TTL in the answer section of a whole DNS message, CNAME links included; nothing
+// where that section is empty or cannot be read.
 std::optional<std::chrono::seconds> shortest_ttl(std::string_view packet);
 
 // The whole answer decoded by `one`; existence, security, name and TTL are carried over.

@@ -110,6 +110,15 @@ class Internet {
            zone + "\nns." + zone + " A 127.0.0.1\n";
   }
 
+  // More than one datagram holds: the resolver has to come again over TCP.
+  static std::string many_tlsa() {
+    std::string text;
+    for (int i = 10; i < 70; ++i) {
+      text += "_25._tcp.many TLSA 3 1 1 " + std::to_string(i) + std::string(62, 'a') + "\n";
+    }
+    return text;
+  }
+
   // Writes `name`.zone, signs it with `options` of ldns-signzone, and leaves its DS in `name`.ds.
   void sign(const std::string& name, const std::string& origin, const std::string& text,
             const std::string& options = "") const {
@@ -117,7 +126,7 @@ class Internet {
     const std::string keygen = "$(ldns-keygen -r /dev/urandom -a ECDSAP256SHA256 ";
     run("K=" + keygen + "-k " + origin + ") && Z=" + keygen + origin +
         ") && ldns-signzone " + options + " -f " + name + ".signed " + name + ".zone $Z $K" +
-        " && ldns-key2ds -n -2 $K.key > " + name + ".ds");
+        " && ldns-key2ds -n -2 $K.key > " + name + ".ds && cp $K.key " + name + ".key");
   }
 
   void make_zones() {
@@ -127,7 +136,8 @@ class Internet {
          "_25._tcp.mx TLSA 3 1 1 " + std::string(64, 'a') + "\n"
          "alias 7 CNAME mx\nalias2 CNAME alias\nout CNAME www.insecure.\n"
          "gone CNAME nothing.secure.\nmute CNAME v4.secure.\nv4 A 192.0.2.9\n"
-         "toobogus CNAME www.bogus.\n");
+         "toobogus CNAME www.bogus.\nold DNAME nsec3.\n"
+         "loop1 CNAME loop2\nloop2 CNAME loop1\n" + many_tlsa());
     sign("nsec3", "nsec3.", "www A 192.0.2.3\n", "-n");
     sign("bogus", "bogus.", "www A 192.0.2.66\n");
     sign("expired", "expired.", "www A 192.0.2.4\n", "-i 20200101 -e 20200201");
@@ -136,7 +146,8 @@ class Internet {
                                  "www A 192.0.2.5\nback CNAME mx.secure.\n");
     write("refused.signed", "$ORIGIN refused.\n" + soa("refused.") + "www A 192.0.2.6\n");
     std::string delegations;
-    for (const char* zone : {"secure", "nsec3", "bogus", "expired", "insecure", "drop", "refused"}) {
+    for (const char* zone :
+         {"secure", "nsec3", "bogus", "expired", "insecure", "drop", "refused"}) {
       delegations += std::string(zone) + ". NS ns." + zone + ".\nns." + zone + ". A 127.0.0.1\n";
     }
     for (const char* zone : {"secure", "nsec3", "bogus", "expired"}) {

@@ -150,6 +150,9 @@ TEST_CASE("RFC 7672 §2.1.3: one insecure link makes a CNAME chain insecure") {
   expect(home, {"alias2.secure", Type::A, Security::secure, Existence::data, "mx.secure"});
   expect(home, {"out.secure", Type::A, Security::insecure, Existence::data, "www.insecure"});
   expect(home, {"back.insecure", Type::A, Security::insecure, Existence::data, "mx.secure"});
+  // A DNAME is seen as the CNAME made of it.
+  expect(home, {"www.old.secure", Type::A, Security::secure, Existence::data, "www.nsec3"});
+  expect_error(home, "loop1.secure", Kind::servfail);
   // The initial link by itself.
   expect(home, {"out.secure", Type::CNAME, Security::secure, Existence::data});
   expect(home, {"back.insecure", Type::CNAME, Security::insecure, Existence::data});
@@ -173,6 +176,14 @@ TEST_CASE("records arrive whole, names in lower case, whatever the case asked in
       dns::decode_all<std::string>(home.ask("_mta-sts.secure", Type::TXT), dns::decode_txt);
   REQUIRE(txt.has_value());
   CHECK(txt->records == std::vector<std::string>{"v=STSv1; id=1;"});
+}
+
+TEST_CASE("an answer too large for a datagram comes over TCP") {
+  Home home;
+  const auto lookup = home.ask("_25._tcp.many.secure", Type::TLSA);
+  REQUIRE(lookup.has_value());
+  CHECK(lookup->records.size() == 60);
+  CHECK(lookup->security == Security::secure);
 }
 
 TEST_CASE("the TTL is the shortest of the chain, and never over what was published") {
@@ -347,7 +358,9 @@ TEST_CASE("mistakes in the configuration are errors at start that name what is w
 }
 
 TEST_CASE("trust anchors are read as DNSKEY too, and as Debian's root.key") {
-  dns::UnboundOptions chosen;
-  chosen.trust_anchor_file = "/usr/share/dns/root.key";
-  Home home(chosen);
+  dns::UnboundOptions chosen = options();
+  chosen.trust_anchor_file = internet().path("root.key");
+  CHECK(Home(chosen).validation().state == dns::Validation::validates);
+  chosen.trust_anchor_file = "/usr/share/dns/root.key";  // another root than the one served here
+  CHECK(Home(chosen).validation().state == dns::Validation::does_not_validate);
 }
