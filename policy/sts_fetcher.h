@@ -1,7 +1,7 @@
 // StsFetcher: gets the policy file of a domain (RFC 8461 §3.3): addresses of mta-sts.DOMAIN by our
 // own resolver, private ones refused, each tried in turn within one budget, so many fetches at once
-// and so many to one address. Not responsible for whether to fetch, nor for what the file says. Runs
-// on one io_context of one thread; called by policy/sts_engine.
+// and so many to one address. Not responsible for whether to fetch, nor for what the file says.
+// Runs on one io_context of one thread; called by policy/sts_engine.
 #pragma once
 
 #include <deque>
@@ -35,8 +35,8 @@ struct StsFetchSettings {
   std::size_t per_address = base::limits::fetches_per_address;
 };
 
-// Addresses in the order to try. `system` here is both families in turn, IPv6 first: one that has no
-// route fails at once.
+// Addresses in the order to try. `system` here is both families in turn, IPv6 first: one that has
+// no route fails at once.
 std::vector<base::Ip> order_addresses(const std::vector<base::Ip>& v4,
                                       const std::vector<base::Ip>& v6, AddressOrder order);
 
