@@ -95,7 +95,8 @@ std::string received_field(const TraceFacts& facts) {
   std::string out;
   std::string line = "Received: " + from_clause(facts);
   const auto add = [&](const std::string& text) {
-    if (line.size() + 1 + text.size() > line_wanted) {
+    // A space before it, and the semicolon that the last clause gets behind it.
+    if (line.size() + text.size() + 2 > line_wanted) {
       out += line + "\r\n";
       line = "\t" + text;
     } else {

@@ -1,0 +1,157 @@
+#include "smtp/data_scanner.h"
+
+#include <catch2/catch.hpp>
+#include <random>
+#include <vector>
+
+using smtp::DataScanner;
+
+namespace {
+
+// What a scan says in all, whatever the chunks were.
+struct Outcome {
+  std::string content;
+  std::string rest;
+  bool ended = false;
+  bool bare = false;
+  bool eight_bit = false;
+  bool header_ended = false;
+  bool header_non_ascii = false;
+  std::uint64_t octets = 0;
+  unsigned received = 0;
+  std::string queue_id;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome scan(std::string_view input, const std::vector<std::size_t>& cuts) {
+  DataScanner scanner;
+  Outcome out;
+  std::size_t from = 0;
+  const auto one = [&](std::size_t to) {
+    const auto result = scanner.scan(input.substr(from, to - from));
+    out.content.append(result.pending).append(result.content);
+    out.rest += result.rest;
+    out.ended = result.ended || out.ended;
+    from = to;
+  };
+  for (const std::size_t cut : cuts) one(cut);
+  one(input.size());
+  CHECK(out.ended == scanner.ended());
+  out.bare = scanner.bare_cr_or_lf();
+  out.eight_bit = scanner.eight_bit();
+  out.header_ended = scanner.header_ended();
+  out.header_non_ascii = scanner.header_has_non_ascii();
+  out.octets = scanner.octets();
+  out.received = scanner.received_fields();
+  out.queue_id = scanner.queue_id();
+  return out;
+}
+
+Outcome scan(std::string_view input) { return scan(input, {}); }
+
+std::string id_of(std::string_view received) {
+  return scan("Received: " + std::string(received) + "\r\n\r\n.\r\n").queue_id;
+}
+
+// Messages made of what matters to the scanner.
+std::string random_message(std::mt19937_64& random) {
+  static const std::vector<std::string> pieces{
+      ".",    "\r",  "\n",   "\r\n", "\r\n", "\r\n.", "\r\n.\r\n", "..", "a", "Received: from x",
+      " id Q1;", "received:", "\xc3\xa9", "To: y", "\r\n\r\n", "\t", ":", "longer text here", "("};
+  std::string out;
+  for (auto n = random() % 30; n > 0; --n) out += pieces[random() % pieces.size()];
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("any chunking of any input gives the same result as one chunk") {
+  std::mt19937_64 random(42);
+  for (int round = 0; round < 4000; ++round) {
+    const std::string input = random_message(random);
+    const Outcome whole = scan(input);
+    if (whole.ended) {
+      REQUIRE(whole.content + ".\r\n" + whole.rest == input);
+    } else {
+      REQUIRE(input.starts_with(whole.content));
+      const std::string held = input.substr(whole.content.size());
+      REQUIRE((held.empty() || held == "." || held == ".\r"));
+    }
+    std::vector<std::size_t> each;
+    for (std::size_t i = 1; i < input.size(); ++i) each.push_back(i);
+    REQUIRE(scan(input, each) == whole);
+    std::vector<std::size_t> some;
+    for (std::size_t i = 0; i <= input.size(); ++i) {
+      if (random() % 4 == 0) some.push_back(i);
+      if (random() % 16 == 0) some.push_back(i);  // an empty chunk
+    }
+    REQUIRE(scan(input, some) == whole);
+  }
+}
+
+TEST_CASE("a possible end is held back and sent on when it was none") {
+  DataScanner scanner;
+  auto result = scanner.scan("a\r\n.");
+  CHECK(result.content == "a\r\n");
+  result = scanner.scan("\r");
+  CHECK(result.content.empty());
+  CHECK(result.pending.empty());
+  result = scanner.scan("x\r\n");
+  CHECK(result.pending == ".\r");
+  CHECK(result.content == "x\r\n");
+  CHECK(scanner.bare_cr_or_lf());
+  CHECK(scanner.octets() == 7);  // "a\r\n" and "\rx\r\n": the leading dot is not of the message
+  result = scanner.scan(".");
+  CHECK(result.content.empty());
+  result = scanner.scan("\r\nQUIT\r\n");
+  CHECK(result.ended);
+  CHECK(result.pending.empty());
+  CHECK(result.content.empty());
+  CHECK(result.rest == "QUIT\r\n");
+  CHECK(scanner.scan("more").rest == "more");
+}
+
+TEST_CASE("the header ends at the empty line, at a line that is no field, or with the message") {
+  CHECK_FALSE(scan("A: b\r\n").header_ended);
+  CHECK(scan("A: b\r\n\r\n").header_ended);
+  CHECK(scan("\r\nReceived: x\r\n.\r\n").received == 0);
+  CHECK(scan("A: b\r\nno field\r\nReceived: x\r\n.\r\n").received == 0);
+  CHECK(scan(" A: b\r\nReceived: x\r\n.\r\n").received == 0);
+  CHECK(scan(": b\r\nReceived: x\r\n.\r\n").received == 0);
+  CHECK(scan("A b: c\r\nReceived: x\r\n.\r\n").received == 0);
+  CHECK(scan("A: b\r\nName\r\nReceived: x\r\n.\r\n").received == 0);
+  CHECK(scan("A : b\r\nReceived : x\r\n.\r\n").received == 1);
+  CHECK(scan("A: b\r\n.\r\n").header_ended);
+}
+
+TEST_CASE("Received fields are counted once each, folded or not, and in the header alone") {
+  CHECK(scan("Received: a\r\n Received: b\r\nRECEIVED:c\r\nX-Received: d\r\nReceived-SPF: e\r\n"
+             "Subject: Received: f\r\n\r\nReceived: g\r\n.\r\n")
+            .received == 2);
+  std::string many;
+  for (int i = 0; i < 150; ++i) many += "Received: x\r\n";
+  CHECK(scan(many + "\r\n.\r\n").received == 150);
+}
+
+TEST_CASE("a dot-stuffed line of the header is read without its dot") {
+  CHECK(scan(".Received: a\r\n\r\n.\r\n").received == 1);
+}
+
+TEST_CASE("the queue id is that of the topmost Received field") {
+  CHECK(id_of("from a (b [192.0.2.1]) by c (Postfix) with ESMTP id 4XyZ for <d@e>; now") == "4XyZ");
+  CHECK(id_of("from a by c\r\n\tid\r\n 4XyZ;\r\n\tnow") == "4XyZ");
+  CHECK(id_of("by c (Postfix, from userid 0) id 4XyZ; now") == "4XyZ");
+  CHECK(id_of("from a ( id FORGED (nested) \\) id TOO) by c ID 4XyZ; now") == "4XyZ");
+  CHECK(id_of("from a by c with esmtp (Exim 4.96) id 1abCDe-000001-2X; now") ==
+        "1abCDe-000001-2X");
+  CHECK(id_of("from a by c with ESMTP id 4XyZ(comment); now") == "4XyZ");
+  CHECK(id_of("from a by c; id 4XyZ") == "");
+  CHECK(id_of("from a by c id; now") == "");
+  CHECK(id_of("from a by c id") == "");
+  CHECK(id_of("from a (unended id 4XyZ; now") == "");
+  CHECK(id_of("") == "");
+  CHECK(id_of("id \x01\xc3;") == "??");
+  CHECK(id_of("by c id " + std::string(5000, 'x')).size() == 128);
+  CHECK(scan("Received: by a; now\r\nReceived: by b id 4XyZ; now\r\n\r\n.\r\n").queue_id == "");
+  CHECK(scan("A: id X;\r\nReceived: by b id 4XyZ; now\r\n\r\n.\r\n").queue_id == "4XyZ");
+}
