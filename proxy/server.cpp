@@ -1,6 +1,7 @@
 #include "proxy/server.h"
 
 #include <sys/socket.h>
+#include <sysexits.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -67,17 +68,17 @@ base::Result<Server::Terms, base::Error> Server::make_terms(
   return terms;
 }
 
-base::Result<void, base::Error> Server::open(std::shared_ptr<const Snapshot> snapshot,
-                                             PassedSockets& passed) {
+base::Result<void, StartError> Server::open(std::shared_ptr<const Snapshot> snapshot,
+                                            PassedSockets& passed) {
   const config::Config& config = *snapshot->config;
   std::size_t count = config.server.threads;
   if (count == 0) count = std::max(1U, std::thread::hardware_concurrency());
   for (std::size_t i = 0; i < count; ++i) {
     auto thread = std::make_unique<Thread>();
     auto worker = Worker::make(shared_, snapshot);
-    if (!worker) return base::fail(worker.error());
+    if (!worker) return base::fail(StartError{EX_CONFIG, worker.error().text});
     auto terms = make_terms(config.listen, config.tls.min_version);
-    if (!terms) return base::fail(terms.error());
+    if (!terms) return base::fail(StartError{EX_CONFIG, terms.error().text});
     thread->worker = std::move(*worker);
     thread->terms = std::move(*terms);
     threads_.push_back(std::move(thread));
@@ -85,7 +86,7 @@ base::Result<void, base::Error> Server::open(std::shared_ptr<const Snapshot> sna
   for (std::size_t i = 0; i < config.listen.size(); ++i) {
     const config::Listen& listen = config.listen[i];
     auto socket = ListenSocket::open(listen.address, listen.mode, listen.group, passed);
-    if (!socket) return base::fail(socket.error());
+    if (!socket) return base::fail(StartError{EX_UNAVAILABLE, socket.error().text});
     base::log_info("", "listening at " + config::text_of(listen.address) + " (" +
                            std::string(config::name_of(listen.protocol)) +
                            (socket->from_systemd() ? ", socket from systemd)" : ")"));

@@ -20,6 +20,13 @@
 
 namespace proxy {
 
+// Why the daemon cannot start, with the exit status that says so (sysexits.h): 78 the
+// configuration is wrong, 69 something needed is not there.
+struct StartError {
+  int status = 69;
+  std::string text;
+};
+
 class Server {
  public:
   Server(boost::asio::io_context& home, Shared& shared);
@@ -29,8 +36,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Makes the workers and opens every listening socket; nothing runs or accepts before start().
-  base::Result<void, base::Error> open(std::shared_ptr<const Snapshot> snapshot,
-                                       PassedSockets& passed);
+  base::Result<void, StartError> open(std::shared_ptr<const Snapshot> snapshot,
+                                      PassedSockets& passed);
   void start();
 
   // New sessions have this configuration from now on. An error changes nothing. What a running

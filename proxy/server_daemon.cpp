@@ -1,0 +1,258 @@
+#include "proxy/server_daemon.h"
+
+#include <sysexits.h>
+
+#include <boost/asio/post.hpp>
+#include <csignal>
+
+#include "base/log.h"
+#include "proxy/notify.h"
+
+namespace proxy {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::seconds probe_again{10};
+
+std::string joined(const std::vector<std::string>& parts, std::string_view between) {
+  std::string out;
+  for (const auto& part : parts) {
+    if (!out.empty()) out += between;
+    out += part;
+  }
+  return out;
+}
+
+std::string weak_text(const config::Config& config) {
+  const auto weak = global_weakenings(config);
+  return weak.empty() ? std::string() : "; weaker for every domain: " + joined(weak, ", ");
+}
+
+// Sections that a running daemon does not change, by name, where old and new differ.
+std::vector<std::string> needs_restart(const config::Config& before, const config::Config& now) {
+  std::vector<std::string> keys;
+  if (before.server.threads != now.server.threads) keys.push_back("server.threads");
+  if (before.server.state_dir != now.server.state_dir) keys.push_back("server.state_dir");
+  if (before.server.control != now.server.control) keys.push_back("server.control");
+  if (before.dns != now.dns) keys.push_back("dns");
+  if (before.log != now.log) keys.push_back("log");
+  if (before.store != now.store) keys.push_back("store");
+  if (before.mta_sts.refresh_interval != now.mta_sts.refresh_interval) {
+    keys.push_back("mta_sts.refresh_interval");
+  }
+  return keys;
+}
+
+}  // namespace
+
+std::vector<std::string> global_weakenings(const config::Config& config) {
+  std::vector<std::string> weak;
+  if (config.policy.mode == config::Mode::Observe) weak.push_back("policy.mode = observe");
+  if (!config.dane.enabled) weak.push_back("dane.enabled = false");
+  if (!config.mta_sts.enabled) weak.push_back("mta_sts.enabled = false");
+  if (config.policy.combine == config::Combine::DaneAlone) {
+    weak.push_back("policy.combine = dane-alone");
+  }
+  return weak;
+}
+
+Daemon::Daemon(std::string config_path, std::shared_ptr<const config::Config> config)
+    : config_path_(std::move(config_path)),
+      config_(std::move(config)),
+      signals_(home_),
+      probe_timer_(home_),
+      watchdog_timer_(home_) {}
+
+Daemon::~Daemon() = default;
+
+base::Result<void, StartError> Daemon::open() {
+  const std::string started = "sternpost " STERNPOST_VERSION " with " + config_path_;
+  auto services = Services::open(home_, *config_, started + weak_text(*config_));
+  if (!services) return base::fail(std::move(services.error()));
+  services_ = std::move(*services);
+  for (const auto& weak : global_weakenings(*config_)) {
+    base::log_warn("", "enforcement is weaker for every domain: " + weak);
+  }
+  PassedSockets passed = PassedSockets::from_systemd();
+  server_ = std::make_unique<Server>(home_, services_->shared());
+  auto opened = server_->open(make_snapshot(config_), passed);
+  if (!opened) return opened;
+  if (passed.left() > 0) {
+    base::log_warn("", std::to_string(passed.left()) +
+                           " sockets passed by systemd belong to no [[listen]] address");
+  }
+  auto control = Control::open_socket(config_->server.control);
+  if (!control) return base::fail(StartError{EX_UNAVAILABLE, control.error().text});
+  control_ = std::make_shared<Control>(home_, std::move(*control), commands());
+  return {};
+}
+
+int Daemon::run() {
+  signals_.add(SIGTERM);
+  signals_.add(SIGINT);
+  signals_.add(SIGHUP);
+  await_signal();
+  server_->start();
+  control_->start();
+  probe_validation();
+  feed_watchdog();
+  base::log_info("", "sternpost " STERNPOST_VERSION " runs with " + config_path_ + ", " +
+                         std::to_string(server_->threads()) + " threads");
+  tell_status();
+  for (;;) {
+    try {
+      home_.run();
+      break;
+    } catch (const std::exception& error) {
+      base::log_error("", std::string("internal error: ") + error.what());
+    }
+  }
+  server_.reset();
+  services_->close("SIGTERM or SIGINT");
+  base::log_info("", "ended");
+  return 0;
+}
+
+void Daemon::feed_watchdog() {
+  const auto interval = notify::watchdog_interval();
+  if (!interval) return;
+  notify::watchdog();
+  watchdog_timer_.expires_after(*interval);
+  watchdog_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) feed_watchdog();
+  });
+}
+
+// ── whether the resolver validates ──────────────────────────────────────────────────────────────
+
+void Daemon::probe_validation() {
+  services_->resolver().check_validation([this](const dns::ValidationReport& report) {
+    asio::post(home_, [this, report] { on_validation(report); });
+  });
+}
+
+void Daemon::on_validation(const dns::ValidationReport& report) {
+  if (ending_) return;
+  const bool changed = validation_text_ != report.text;
+  validation_text_ = report.text;
+  auto& validation = services_->shared().validation;
+  if (report.state == dns::Validation::validates) {
+    validation = Validation::validates;
+    base::log_info("", "the resolver validates: " + report.text);
+    tell_status();
+    return;
+  }
+  const bool broken = report.state == dns::Validation::does_not_validate;
+  validation = broken ? Validation::broken : Validation::unknown;
+  if (changed) {
+    base::log_error("", (broken ? "THE RESOLVER DOES NOT VALIDATE: no session is called DANE: "
+                                : "whether the resolver validates is not known yet: ") +
+                            report.text);
+  }
+  tell_status();
+  probe_timer_.expires_after(probe_again);
+  probe_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) probe_validation();
+  });
+}
+
+bool Daemon::ready() const {
+  return !ending_ && services_->shared().validation == Validation::validates;
+}
+
+std::string Daemon::status_text() const {
+  if (ending_) return "ending";
+  return ready() ? "relaying" : "not ready: " + validation_text_;
+}
+
+void Daemon::tell_status() {
+  if (ready() && !told_ready_) {
+    told_ready_ = true;
+    notify::ready(status_text());
+    base::log_info("", "ready");
+  } else {
+    notify::status(status_text());
+  }
+}
+
+// ── signals ─────────────────────────────────────────────────────────────────────────────────────
+
+void Daemon::await_signal() {
+  signals_.async_wait([this](const boost::system::error_code& error, int number) {
+    if (error) return;
+    await_signal();
+    on_signal(number);
+  });
+}
+
+void Daemon::on_signal(int number) {
+  if (ending_) return;
+  if (number == SIGHUP) {
+    reload();
+  } else {
+    end();
+  }
+}
+
+void Daemon::record_config(const std::string& reason) {
+  audit::Record record;
+  record.event = audit::Event::config;
+  record.reason = reason;
+  services_->log().append(record);
+}
+
+void Daemon::reload() {
+  notify::reloading();
+  config::LoadResult loaded = config::load(config_path_);
+  for (const auto& issue : loaded.warnings) {
+    base::log_warn("", config::text_of(issue, "warning"));
+  }
+  if (!loaded.config) {
+    for (const auto& issue : loaded.errors) {
+      base::log_error("", config::text_of(issue, "error"));
+    }
+    base::log_error("", "the configuration stays as it was: " + config_path_ + " is wrong");
+    record_config("reload refused: " + config_path_ + " is wrong; the old configuration stays");
+  } else {
+    adopt(std::move(loaded.config));
+  }
+  notify::ready(status_text());
+  if (!told_ready_) notify::status(status_text());
+}
+
+void Daemon::adopt(std::shared_ptr<const config::Config> config) {
+  std::vector<std::string> kept;
+  auto adopted = server_->adopt(make_snapshot(config), kept);
+  if (adopted) adopted = services_->adopt(*config);
+  if (!adopted) {
+    base::log_error("", "the configuration stays as it was: " + adopted.error().text);
+    record_config("reload refused: " + adopted.error().text);
+    return;
+  }
+  for (auto& key : needs_restart(*config_, *config)) kept.push_back(std::move(key));
+  for (const auto& key : kept) base::log_warn("", "changes only at a restart: " + key);
+  for (const auto& weak : global_weakenings(*config)) {
+    base::log_warn("", "enforcement is weaker for every domain: " + weak);
+  }
+  std::string reason = "configuration reloaded from " + config_path_ + weak_text(*config);
+  if (!kept.empty()) reason += "; only at a restart: " + joined(kept, ", ");
+  record_config(reason);
+  config_ = std::move(config);
+  base::log_info("", "configuration reloaded from " + config_path_);
+}
+
+void Daemon::end() {
+  ending_ = true;
+  probe_timer_.cancel();
+  notify::stopping(status_text());
+  base::log_info("", "ending: no more connections, open transactions are waited for");
+  auto done = [this] {
+    control_->stop();
+    home_.stop();
+  };
+  server_->drain(config_->server.drain, config_->outbound.final_wait, std::move(done));
+}
+
+}  // namespace proxy

@@ -1,0 +1,218 @@
+#include "proxy/server_services.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sysexits.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+
+namespace proxy {
+
+namespace {
+
+StartError unavailable(std::string text) { return {EX_UNAVAILABLE, std::move(text)}; }
+
+dns::UnboundOptions resolver_options(const config::Dns& dns, bool validating) {
+  dns::UnboundOptions options;
+  if (validating) options.trust_anchor_file = dns.trust_anchor_file.string();
+  for (const auto& forwarder : dns.forwarders) {
+    options.forwarders.push_back(forwarder.address.str() + "@" + std::to_string(forwarder.port));
+  }
+  options.unbound_config = dns.unbound_config.string();
+  options.timeout = dns.timeout;
+  return options;
+}
+
+audit::LogOptions log_options(const config::Log& log, const std::string& start_reason) {
+  audit::LogOptions options;
+  options.path = log.enforcement;
+  options.rotate = std::chrono::duration_cast<std::chrono::seconds>(log.rotate);
+  options.retention = std::chrono::duration_cast<std::chrono::seconds>(log.retention);
+  options.on_failure = log.on_failure == config::OnLogFailure::Defer
+                           ? audit::OnFailure::defer
+                           : audit::OnFailure::proceed;
+  options.start_reason = start_reason;
+  return options;
+}
+
+policy::AddressOrder order_of(config::IpPreference preference) {
+  switch (preference) {
+    case config::IpPreference::System: return policy::AddressOrder::system;
+    case config::IpPreference::Ipv4: return policy::AddressOrder::ipv4;
+    case config::IpPreference::Ipv6: return policy::AddressOrder::ipv6;
+    case config::IpPreference::Ipv4Only: return policy::AddressOrder::ipv4_only;
+    case config::IpPreference::Ipv6Only: return policy::AddressOrder::ipv6_only;
+  }
+  return policy::AddressOrder::system;
+}
+
+policy::StsFetchSettings fetch_settings(const config::Config& config) {
+  policy::StsFetchSettings settings;
+  settings.port = config.mta_sts.https_port;
+  settings.timeout = config.mta_sts.fetch_timeout;
+  settings.max_body = config.mta_sts.max_policy_size;
+  settings.order = order_of(config.outbound.ip_preference);
+  settings.private_destinations = config.outbound.private_destinations;
+  return settings;
+}
+
+// The policy as RFC 8460 §4.4 has it, for whoever reads the digest in the log.
+std::string policy_json(const tlsrpt::Policy& policy) {
+  nlohmann::json out;
+  out["policy-type"] = tlsrpt::to_string(policy.type);
+  out["policy-domain"] = policy.domain;
+  out["policy-string"] = policy.strings;
+  if (!policy.mx_hosts.empty()) out["mx-host"] = policy.mx_hosts;
+  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+// The head of the log's chain as a value of the store: "SEQ HASH".
+class Services::StoredHead final : public audit::ChainHead {
+ public:
+  explicit StoredHead(store::Store& store) : store_(store) {}
+
+  base::Result<std::optional<audit::Head>, base::Error> load() override {
+    auto text = store_.value(key);
+    if (!text) return base::fail(std::move(text.error()));
+    if (!*text) return std::optional<audit::Head>();
+    const std::string& value = **text;
+    const std::size_t space = value.find(' ');
+    audit::Head head;
+    const char* const end = value.data() + std::min(space, value.size());
+    const auto read = std::from_chars(value.data(), end, head.seq);
+    if (read.ec != std::errc() || read.ptr != end || space == std::string::npos) {
+      return base::fail("the head of the enforcement log in the store is not readable");
+    }
+    head.hash = value.substr(space + 1);
+    return std::optional<audit::Head>(std::move(head));
+  }
+  base::Result<void, base::Error> save(const audit::Head& head) override {
+    store_.put_value(key, std::to_string(head.seq) + " " + head.hash);
+    return {};
+  }
+
+ private:
+  static constexpr const char* key = "audit.head";
+  store::Store& store_;
+};
+
+base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir) {
+  const std::string file = (state_dir / "lock").string();
+  Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (fd.get() < 0) return base::fail(unavailable(file + ": " + std::strerror(errno)));
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return base::fail(unavailable(file + ": another sternpost process has it"));
+  }
+  return fd;
+}
+
+Services::Services() = default;
+
+base::Result<std::unique_ptr<Services>, StartError> Services::open(
+    boost::asio::io_context& home, const config::Config& config,
+    const std::string& start_reason) {
+  std::unique_ptr<Services> made(new Services);
+  auto lock = take_state_lock(config.server.state_dir);
+  if (!lock) return base::fail(std::move(lock.error()));
+  made->lock_ = std::move(*lock);
+
+  store::SqliteOptions store_options;
+  store_options.file = config.store.sqlite_file().string();
+  store_options.on_error = [](const std::string& text) { base::log_error("", text); };
+  auto opened = store::SqliteStore::open(std::move(store_options));
+  if (!opened) return base::fail(unavailable(opened.error().text));
+  made->store_ = std::move(*opened);
+
+  auto resolver = dns::UnboundResolver::create(home, resolver_options(config.dns, true));
+  if (!resolver) return base::fail(StartError{EX_CONFIG, resolver.error().text});
+  made->resolver_ = std::move(*resolver);
+  auto plain = dns::UnboundResolver::create(home, resolver_options(config.dns, false));
+  if (!plain) return base::fail(StartError{EX_CONFIG, plain.error().text});
+  made->plain_resolver_ = std::move(*plain);
+
+  made->head_ = std::make_unique<StoredHead>(*made->store_);
+  auto log = audit::EnforcementLog::open(log_options(config.log, start_reason), *made->head_,
+                                         made->clock_);
+  if (!log) return base::fail(unavailable(log.error().text));
+  made->log_ = std::move(*log);
+
+  auto sts = made->open_sts(home, config);
+  if (!sts) return base::fail(std::move(sts.error()));
+
+  Shared& shared = made->shared_;
+  shared.clock = &made->clock_;
+  shared.sts = made->sts_.get();
+  shared.resolver = made->resolver_.get();
+  shared.plain_resolver = made->plain_resolver_.get();
+  shared.log = made->log_.get();
+  shared.host_memory = &made->host_memory_;
+  shared.slots = &made->slots_;
+  shared.keep_policy = [store = static_cast<store::Store*>(made->store_.get())](const tlsrpt::Policy& policy,
+                                                    const std::string& digest) {
+    if (!store->has_policy_strings(digest)) {
+      store->put_policy_strings(digest, policy_json(policy));
+    }
+  };
+  return made;
+}
+
+base::Result<void, StartError> Services::open_sts(boost::asio::io_context& home,
+                                                  const config::Config& config) {
+  auto context = policy::make_fetch_context(config.tls.ca_file.string());
+  if (!context) return base::fail(StartError{EX_CONFIG, context.error().text});
+  fetcher_ = std::make_unique<policy::HttpsFetcher>(fetch_settings(config), *resolver_, clock_,
+                                                    std::move(*context));
+  policy::StsEngine::Parts parts;
+  parts.home = home.get_executor();
+  parts.clock = &clock_;
+  parts.resolver = resolver_.get();
+  parts.fetcher = fetcher_.get();
+  parts.store = store_.get();
+  parts.random = &random_;
+  parts.on_event = [this](const policy::StsEvent& event) { record(event); };
+  policy::StsEngineSettings settings;
+  settings.refresh_interval =
+      std::chrono::duration_cast<std::chrono::seconds>(config.mta_sts.refresh_interval);
+  sts_ = std::make_unique<policy::StsEngine>(std::move(parts), settings);
+  const auto loaded = sts_->load();
+  if (!loaded) return base::fail(unavailable(loaded.error().text));
+  base::log_info("", std::to_string(*loaded) + " MTA-STS policies in the cache");
+  if (config.mta_sts.enabled) sts_->start();
+  return {};
+}
+
+void Services::record(const policy::StsEvent& event) {
+  const std::string text =
+      event.domain + ": " + std::string(policy::to_string(event.kind)) + ": " + event.text;
+  base::log(event.alert ? base::LogLevel::warn : base::LogLevel::info, "", text);
+  audit::Record record;
+  record.event = audit::Event::policy;
+  record.policy_type = "sts";
+  record.reason = std::string(policy::to_string(event.kind)) + ": " + event.text;
+  if (const auto domain = base::Domain::parse(event.domain)) record.domain = *domain;
+  log_->append(record);
+}
+
+base::Result<void, base::Error> Services::adopt(const config::Config& config) {
+  auto context = policy::make_fetch_context(config.tls.ca_file.string());
+  if (!context) return base::fail(std::move(context.error()));
+  fetcher_->reconfigure(fetch_settings(config), std::move(*context));
+  return {};
+}
+
+void Services::close(const std::string& reason) {
+  log_->stop(reason);
+  const auto flushed = store_->flush();
+  if (!flushed) base::log_error("", flushed.error().text);
+}
+
+Services::~Services() = default;
+
+}  // namespace proxy

@@ -1,0 +1,67 @@
+// Services: what all threads of the daemon share, opened once at start and closed in the right
+// order at the end: the lock, the store, the resolvers, the enforcement log, the policy engine, the
+// memories. Pure wiring; what each does is told in its own header. Made by proxy/server_daemon.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+
+#include "audit/log.h"
+#include "base/clock.h"
+#include "config/config.h"
+#include "dns/unbound_resolver.h"
+#include "policy/sts_engine.h"
+#include "proxy/host_memory.h"
+#include "proxy/listener_socket.h"
+#include "proxy/mx_slots.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+#include "store/sqlite_store.h"
+
+namespace proxy {
+
+// One writer for log and store: held by the daemon, or by a command while no daemon runs. Fails
+// when another process has it.
+base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir);
+
+class Services {
+ public:
+  // `start_reason`: for the log's `start` record. `home` must outlive the services.
+  static base::Result<std::unique_ptr<Services>, StartError> open(
+      boost::asio::io_context& home, const config::Config& config,
+      const std::string& start_reason);
+  ~Services();
+
+  Shared& shared() { return shared_; }
+  dns::UnboundResolver& resolver() { return *resolver_; }
+  policy::StsEngine& sts() { return *sts_; }
+  audit::EnforcementLog& log() { return *log_; }
+  // What of a new configuration the policy fetcher can take up; on the home thread.
+  base::Result<void, base::Error> adopt(const config::Config& config);
+  // Writes the `stop` record and what the store still has to write. The sessions have ended.
+  void close(const std::string& reason);
+
+ private:
+  class StoredHead;
+  Services();
+  base::Result<void, StartError> open_sts(boost::asio::io_context& home,
+                                          const config::Config& config);
+  void record(const policy::StsEvent& event);
+
+  base::SystemClock clock_;
+  base::Random random_;
+  Descriptor lock_;
+  std::unique_ptr<store::SqliteStore> store_;
+  std::unique_ptr<StoredHead> head_;
+  std::unique_ptr<audit::EnforcementLog> log_;
+  std::unique_ptr<dns::UnboundResolver> resolver_;
+  std::unique_ptr<dns::UnboundResolver> plain_resolver_;
+  std::unique_ptr<policy::HttpsFetcher> fetcher_;
+  std::unique_ptr<policy::StsEngine> sts_;
+  HostMemory host_memory_;
+  MxSlots slots_;
+  Shared shared_;
+};
+
+}  // namespace proxy
