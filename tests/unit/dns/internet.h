@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -182,6 +183,7 @@ class Internet {
     const std::string conf = path("nsd.conf");
     server_ = ::fork();
     if (server_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // also where a sanitizer ends the test
       ::execlp("nsd", "nsd", "-d", "-c", conf.c_str(), nullptr);
       ::execl("/usr/sbin/nsd", "nsd", "-d", "-c", conf.c_str(), nullptr);
       ::_exit(127);

@@ -178,6 +178,28 @@ TEST_CASE("records arrive whole, names in lower case, whatever the case asked in
   CHECK(txt->records == std::vector<std::string>{"v=STSv1; id=1;"});
 }
 
+TEST_CASE("an error says what was asked and, where it is bogus, why") {
+  Home home;
+  const auto expired = home.ask("www.expired", Type::A);
+  REQUIRE_FALSE(expired.has_value());
+  CHECK(has(expired.error().text, "expired"));
+  const auto forged = home.ask("www.bogus", Type::A);
+  REQUIRE_FALSE(forged.has_value());
+  INFO(forged.error().text);
+  CHECK(has(forged.error().text, "www.bogus"));
+  CHECK(has(forged.error().text, "signature"));
+}
+
+TEST_CASE("a name that cannot be asked for is an error") {
+  Home home;
+  for (const std::string& name : {std::string(64, 'a') + ".secure", std::string("a..secure")}) {
+    const auto lookup = home.ask(name, Type::A);
+    CAPTURE(name);
+    REQUIRE_FALSE(lookup.has_value());
+    CHECK(lookup.error().kind == Kind::internal);
+  }
+}
+
 TEST_CASE("an answer too large for a datagram comes over TCP") {
   Home home;
   const auto lookup = home.ask("_25._tcp.many.secure", Type::TLSA);
