@@ -43,9 +43,9 @@ class SqliteStore final : public Store {
 
   void put_policy(PolicyRow row) override;
   void erase_policy(const std::string& domain) override;
-  void put_value(std::string key, std::string value, Done done) override;
+  void put_value(std::string key, std::string value, Done done = {}) override;
   void erase_value(std::string key) override;
-  void put_policy_strings(const std::string& digest, std::string json, Done done) override;
+  void put_policy_strings(const std::string& digest, std::string json, Done done = {}) override;
 
   base::Result<std::vector<PolicyRow>, base::Error> load_policies() override;
   base::Result<std::optional<std::string>, base::Error> value(const std::string& key) override;
