@@ -136,7 +136,11 @@ Gather::HostQuery Walk::query_for(const base::Domain& host) const {
 asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
   rechecked_ = true;
   const policy::StsState before = plan_ ? plan_->sts : policy::StsState(policy::StsAbsent{""});
-  const auto now_known = co_await worker_.shared().sts->recheck(*domain_);
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      budget - std::chrono::steady_clock::now());
+  const auto wait = std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(0),
+                                                          config_.mta_sts.first_contact_wait);
+  const auto now_known = co_await worker_.shared().sts->recheck(*domain_, wait);
   if (same_policy(before, now_known)) co_return false;
   failure_.reset();
   by_policy_ = by_sts_ = false;
