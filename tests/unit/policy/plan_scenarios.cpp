@@ -51,7 +51,8 @@ class Table {
     std::vector<Table> out;
     if (const auto* array = table_[key].as_array()) {
       for (const auto& item : *array) {
-        out.emplace_back(*item.as_table(), at_ + "." + key + "[" + std::to_string(out.size()) + "]");
+        const std::string place = "[" + std::to_string(out.size()) + "]";
+        out.emplace_back(*item.as_table(), at_ + "." + key + place);
       }
     }
     return out;
@@ -138,7 +139,8 @@ void read_settings(Table in, Settings& out) {
                                   {"verified", Default::verified}});
   out.insecure_mx =
       one_of<InsecureMx>(in.text("insecure_mx", "dane"),
-                         {{"dane", InsecureMx::dane}, {"opportunistic", InsecureMx::opportunistic}});
+                         {{"dane", InsecureMx::dane},
+                          {"opportunistic", InsecureMx::opportunistic}});
   const std::map<std::string, OnError> on_error{{"deliver", OnError::deliver},
                                                 {"defer", OnError::defer}};
   out.on_lookup_error = one_of<OnError>(in.text("on_lookup_error", "deliver"), on_error);
