@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,11 @@ struct Reply {
   std::string str() const;
   bool operator==(const Reply&) const = default;
 };
+// What value() does where there is a refusal instead: only a bug asks for it.
+[[noreturn]] inline void throw_exception_from_error(const Reply& reply,
+                                                    const boost::source_location&) {
+  throw std::logic_error(reply.str());
+}
 
 // Our own reply: code, enhanced code and one text; text over a line's limit is folded into more
 // lines at spaces.
