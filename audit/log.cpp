@@ -52,7 +52,7 @@ class FileLog final : public EnforcementLog {
   void pass();
   void wait();
   bool written();
-  void note(Event event, const std::string& reason);
+  QueuedLine note(Event event, const std::string& reason) const;
 
   LogOptions options_;
   const base::Clock& clock_;
@@ -84,7 +84,7 @@ base::Result<void, base::Error> FileLog::start() {
   std::string reason = options_.start_reason;
   if (!reason.empty() && !notes->empty()) reason += "; ";
   (void)writer_.maintain();  // rotates where the file is of an earlier period
-  note(Event::start, reason + *notes);
+  waiting_.push_back(note(Event::start, reason + *notes));
   (void)written();
   thread_ = std::thread([this] { run(); });
   return {};
@@ -121,11 +121,11 @@ void FileLog::append(const Record& record, Reservation reservation) noexcept {
   }
 }
 
-void FileLog::note(Event event, const std::string& reason) {
+QueuedLine FileLog::note(Event event, const std::string& reason) const {
   Record record;
   record.event = event;
   if (!reason.empty()) record.reason = reason;
-  waiting_.push_back(QueuedLine{render(record, clock_.wall()), Reservation()});
+  return {render(record, clock_.wall()), Reservation()};
 }
 
 // Writes what is waiting; true where nothing is left.
@@ -154,14 +154,14 @@ void FileLog::wait() {
 void FileLog::pass() {
   if (!budget_.healthy && std::chrono::steady_clock::now() < retry_) return;
   const std::string notes = writer_.maintain();
-  if (!notes.empty()) note(Event::start, notes);
+  if (!notes.empty()) waiting_.push_front(note(Event::start, notes));
   if (!written()) return;
   const std::uint64_t dropped = dropped_;
   if (dropped != dropped_told_) {
     const std::string text = std::to_string(dropped - dropped_told_) +
                              " records were dropped while the log could not be written";
     base::log_error("", "enforcement log " + options_.path.string() + ": " + text);
-    note(Event::start, text);
+    waiting_.push_back(note(Event::start, text));
     dropped_told_ = dropped;
     (void)written();
   }
@@ -186,7 +186,7 @@ void FileLog::stop(const std::string& reason) {
   }
   wake_.notify_one();
   thread_.join();
-  note(Event::stop, reason);
+  waiting_.push_back(note(Event::stop, reason));
   if (!written()) {
     base::log_error("", "enforcement log " + options_.path.string() + ": " +
                             std::to_string(waiting_.size()) + " records are lost");

@@ -181,7 +181,7 @@ TEST_CASE("record: a long reply is cut, never between a local part and its @") {
   r.reply = "550 " + std::string(16370, 'x') + " secretname@example.com and more";
   CHECK(to_json_line(r, 1, "", {}).find("secretname") == std::string::npos);
   r.reply = std::string(20000, 's') + "@example.com";
-  CHECK(to_json_line(r, 1, "", {}).find("ss") == std::string::npos);
+  CHECK(to_json_line(r, 1, "", {}).find("sss") == std::string::npos);
 }
 
 TEST_CASE("record: time is RFC 3339 in UTC with milliseconds, and back") {

@@ -19,6 +19,7 @@
 #include "audit/log.h"
 #include "audit/verify.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 namespace audit_test {
 
@@ -28,6 +29,7 @@ class Folder {
     std::string name = (std::filesystem::temp_directory_path() / "audit-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
     path_ = name;
+    base::log_init("error", false);
   }
   ~Folder() {
     std::error_code error;
