@@ -1,0 +1,114 @@
+#include "cli/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ostream>
+
+#include "config/defaults.h"
+
+namespace cli {
+
+namespace {
+
+constexpr const char* red = "\033[31m";
+constexpr const char* yellow = "\033[33m";
+constexpr const char* plain = "\033[0m";
+
+struct Commands {
+  CLI::App app{"Sternpost passes mail on over TLS that meets what the recipient's domain publishes, "
+               "or says why not.",
+               "sternpost"};
+  CLI::App* serve = nullptr;
+  CLI::App* config = nullptr;
+  CLI::App* check = nullptr;
+  CLI::App* defaults = nullptr;
+  std::string file;
+};
+
+void take_config(CLI::App& command, std::string& file) {
+  command.add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")
+      ->type_name("FILE")
+      ->capture_default_str();
+}
+
+void describe(Commands& commands, const World& world) {
+  commands.file = world.default_config;
+  commands.app.set_version_flag("--version", "sternpost " STERNPOST_VERSION);
+  commands.app.require_subcommand(1);
+  commands.app.footer(
+      "Examples:\n"
+      "  sternpost config check -c /etc/sternpost/sternpost.toml\n"
+      "  sternpost serve");
+
+  commands.serve = commands.app.add_subcommand(
+      "serve", "Run every listener of the configuration in the foreground");
+  take_config(*commands.serve, commands.file);
+  commands.serve->footer(
+      "SIGHUP reads the configuration again, SIGTERM ends after the transactions under way.\n"
+      "\nExamples:\n"
+      "  sternpost serve\n"
+      "  sternpost serve --config ./sternpost.toml");
+
+  commands.config = commands.app.add_subcommand("config", "Judge or print the configuration");
+  commands.config->require_subcommand(1);
+  commands.config->footer(
+      "Examples:\n"
+      "  sternpost config check\n"
+      "  sternpost config defaults > sternpost.toml");
+
+  commands.check = commands.config->add_subcommand(
+      "check", "Read the configuration as serve does and tell every mistake");
+  take_config(*commands.check, commands.file);
+  commands.check->footer(
+      "Exit status: 0 no mistake, 78 there are mistakes.\n"
+      "\nExamples:\n"
+      "  sternpost config check\n"
+      "  sternpost config check -c ./sternpost.toml && systemctl reload sternpost");
+
+  commands.defaults = commands.config->add_subcommand(
+      "defaults", "Print every key with its default and a comment, as TOML");
+  take_config(*commands.defaults, commands.file);
+  commands.defaults->footer(
+      "Examples:\n"
+      "  sternpost config defaults\n"
+      "  sternpost config defaults | grep -B2 _timeout");
+}
+
+int check(const std::string& file, const Terminal& terminal, const World& world) {
+  const config::LoadResult result = world.load(file);
+  if (!print_issues(result, terminal)) return exit_config;
+  terminal.err << file << ": no mistakes\n";
+  return exit_fine;
+}
+
+}  // namespace
+
+bool print_issues(const config::LoadResult& result, const Terminal& terminal) {
+  const auto print = [&](const config::Issue& issue, std::string_view kind, const char* colour) {
+    if (terminal.colour) terminal.err << colour;
+    terminal.err << config::text_of(issue, kind);
+    if (terminal.colour) terminal.err << plain;
+    terminal.err << '\n';
+  };
+  for (const config::Issue& issue : result.errors) print(issue, "error", red);
+  for (const config::Issue& issue : result.warnings) print(issue, "warning", yellow);
+  return result.errors.empty();
+}
+
+int run(const std::vector<std::string>& arguments, const Terminal& terminal, const World& world) {
+  Commands commands;
+  describe(commands, world);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants it
+    commands.app.parse(std::move(reversed));
+  } catch (const CLI::ParseError& error) {
+    const int status = commands.app.exit(error, terminal.out, terminal.err);
+    return status == 0 ? exit_fine : exit_usage;
+  }
+  if (commands.serve->parsed()) return world.serve(commands.file);
+  if (commands.check->parsed()) return check(commands.file, terminal, world);
+  terminal.out << config::defaults_toml();
+  return exit_fine;
+}
+
+}  // namespace cli

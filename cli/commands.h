@@ -1,0 +1,44 @@
+// The command line: which commands there are, what they print, their exit statuses (sysexits where
+// one fits). run() parses and dispatches; main.cpp hands it the process's own streams and serve().
+// Messages for people go to `err`, data to `out`. Knows nothing of SMTP; the configuration is
+// judged by config/.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "config/load.h"
+
+namespace cli {
+
+enum Exit : int {
+  exit_fine = 0,
+  exit_no = 1,            // the answer is no
+  exit_usage = 2,
+  exit_unavailable = 69,  // EX_UNAVAILABLE: a service needed is not there
+  exit_tempfail = 75,     // EX_TEMPFAIL: could not tell just now
+  exit_config = 78,       // EX_CONFIG
+};
+
+struct Terminal {
+  std::ostream& out;
+  std::ostream& err;
+  bool colour = false;  // of `err`
+};
+
+struct World {
+  std::string default_config;  // what STERNPOST_CONFIG or the fixed default name
+  std::function<config::LoadResult(const config::Path&)> load;
+  // Reads the configuration itself, since a reload has to; runs until told to stop.
+  std::function<int(const std::string& config_path)> serve;
+};
+
+// `arguments` without the program's name. Never throws for anything in them.
+int run(const std::vector<std::string>& arguments, const Terminal& terminal, const World& world);
+
+// Prints every mistake and warning; whether there were no mistakes.
+bool print_issues(const config::LoadResult& result, const Terminal& terminal);
+
+}  // namespace cli
