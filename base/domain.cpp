@@ -23,7 +23,9 @@ Result<std::string, Error> to_a_labels(std::string_view text) {
   const int rc = idn2_to_ascii_8z(std::string(text).c_str(), &out,
                                   IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   const std::unique_ptr<char, void (*)(void*)> owner(out, idn2_free);
-  if (rc != IDN2_OK) return fail(std::string("not an internationalized name: ") + idn2_strerror(rc));
+  if (rc != IDN2_OK) {
+    return fail(std::string("not an internationalized name: ") + idn2_strerror(rc));
+  }
   return Result<std::string, Error>{boost::system::in_place_value, out};
 }
 

@@ -1,8 +1,8 @@
 #include "smtp/command.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
+#include <utility>
 
 #include "base/encode.h"
 #include "base/limits.h"
@@ -49,7 +49,8 @@ std::string_view take_word(std::string_view& text) {
 template <class Greeting>
 Parsed greeting(std::string_view name) {
   if (name.empty()) return refuse(501, bad_arguments, "a host name is missing");
-  const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return c > 32 && c < 127; });
+  const auto graphic = [](char c) { return c > 32 && c < 127; };
+  const bool plain = std::all_of(name.begin(), name.end(), graphic);
   if (!plain || name.size() > base::limits::domain) {
     return refuse(501, bad_arguments, "not a host name or address literal");
   }
@@ -193,13 +194,9 @@ Parsed rcpt(std::string_view text, bool smtputf8) {
 
 std::optional<Xforward::Name> xforward_name(std::string_view text) {
   using Name = Xforward::Name;
-  static constexpr std::array<std::pair<std::string_view, Name>, 7> names{{{"NAME", Name::name},
-                                                                           {"ADDR", Name::addr},
-                                                                           {"PORT", Name::port},
-                                                                           {"PROTO", Name::proto},
-                                                                           {"HELO", Name::helo},
-                                                                           {"IDENT", Name::ident},
-                                                                           {"SOURCE", Name::source}}};
+  static constexpr std::pair<std::string_view, Name> names[] = {
+      {"NAME", Name::name}, {"ADDR", Name::addr},   {"PORT", Name::port},    {"PROTO", Name::proto},
+      {"HELO", Name::helo}, {"IDENT", Name::ident}, {"SOURCE", Name::source}};
   for (const auto& [word, name] : names) {
     if (iequals(text, word)) return name;
   }
@@ -228,7 +225,9 @@ Parsed xforward(std::string_view text) {
     std::erase_if(out.attributes, same);
     out.attributes.push_back({*name, std::move(value)});
   }
-  if (out.attributes.empty()) return refuse(501, bad_arguments, "XFORWARD attribute=value expected");
+  if (out.attributes.empty()) {
+    return refuse(501, bad_arguments, "XFORWARD attribute=value expected");
+  }
   return Command(std::move(out));
 }
 

@@ -1,4 +1,4 @@
-// The PROXY header: read alike in one piece and octet by octet, bounded, and nothing behind it taken.
+// The PROXY header: read alike in one piece and octet by octet, bounded, nothing behind it taken.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

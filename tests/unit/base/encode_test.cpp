@@ -31,7 +31,8 @@ TEST_CASE("RFC 4648 §10: base64 test vectors, both ways") {
 
 TEST_CASE("RFC 4648 §3.5: base64 with no, false or superfluous padding is refused") {
   for (const std::string_view text :
-       {"Zg", "Zg=", "Z===", "====", "=", "Zm9v=", "Zm9vZg==Zg==", "Zh==", "Zm9=", "Zm 9v", "Zm-_"}) {
+       {"Zg", "Zg=", "Z===", "====", "=", "Zm9v=", "Zm9vZg==Zg==", "Zh==", "Zm9=", "Zm 9v",
+        "Zm-_"}) {
     CAPTURE(text);
     CHECK_FALSE(base::from_base64(text));
   }

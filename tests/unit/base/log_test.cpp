@@ -36,8 +36,9 @@ TEST_CASE("a text line has time, level and ID, and one event stays one line") {
     base::log_debug("X", "not shown");
     base::log_info("ID1", "a\r\nforged {} line");
   });
-  CHECK(std::regex_match(
-      out, std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info \[ID1\] a\?\?forged \{\} line\n)")));
+  const std::regex want(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info )"
+                        R"(\[ID1\] a\?\?forged \{\} line\n)");
+  CHECK(std::regex_match(out, want));
 }
 
 TEST_CASE("a JSON line escapes what would end a string or is not UTF-8") {
