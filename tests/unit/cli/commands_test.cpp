@@ -1,0 +1,129 @@
+#include <catch2/catch.hpp>
+
+#include <sstream>
+
+#include "cli/commands.h"
+#include "config/defaults.h"
+
+namespace {
+
+struct Outcome {
+  int status;
+  std::string out;
+  std::string err;
+  std::vector<std::string> served;
+};
+
+config::LoadResult answer(const std::string& text) {
+  config::Surroundings surroundings;
+  surroundings.today = std::chrono::sys_days(std::chrono::year{2026} / 6 / 1);
+  surroundings.host_name = [] { return std::string("edge.example.com"); };
+  return config::load_sources({{"x.toml", text}}, surroundings);
+}
+
+Outcome run(const std::vector<std::string>& arguments, const std::string& text = "[[listen]]\n",
+            bool colour = false) {
+  std::ostringstream out;
+  std::ostringstream err;
+  Outcome outcome{};
+  cli::World world;
+  world.default_config = "/default.toml";
+  world.load = [&](const config::Path& path) {
+    outcome.served.push_back("load " + path.string());
+    return answer(text);
+  };
+  world.serve = [&](const std::string& path) {
+    outcome.served.push_back("serve " + path);
+    return 75;
+  };
+  outcome.status = cli::run(arguments, {out, err, colour}, world);
+  outcome.out = out.str();
+  outcome.err = err.str();
+  return outcome;
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("config check: 0 without mistakes, 78 with, every mistake on its line") {
+  const Outcome fine = run({"config", "check"});
+  CHECK(fine.status == 0);
+  CHECK(fine.out.empty());
+  CHECK(fine.err == "/default.toml: no mistakes\n");
+  CHECK(fine.served == Lines{"load /default.toml"});
+
+  const Outcome bad = run({"config", "check", "-c", "y.toml"},
+                          "[[listen]]\n[outbound]\nport = 0\nprot = 1\n[dane]\nenabled = false\n");
+  CHECK(bad.status == 78);
+  CHECK(bad.served == Lines{"load y.toml"});
+  CHECK(bad.err ==
+        "x.toml:3:8: error: port: must be a port from 1 to 65535, not 0\n"
+        "x.toml:4:1: error: unknown key \"prot\"; the nearest known key is \"port\"\n"
+        "x.toml:6:11: warning: DANE is turned off\n");
+}
+
+TEST_CASE("config check: warnings alone are no mistake") {
+  const Outcome warned = run({"config", "check"}, "[[listen]]\n[dane]\nenabled = false\n");
+  CHECK(warned.status == 0);
+  CHECK(warned.err.find("x.toml:3:11: warning: DANE is turned off\n") == 0);
+}
+
+TEST_CASE("colour only where it is asked for") {
+  const std::string text = "[[listen]]\n[outbound]\nport = 0\n";
+  CHECK(run({"config", "check"}, text).err.find('\033') == std::string::npos);
+  CHECK(run({"config", "check"}, text, true).err.find("\033[31m") == 0);
+}
+
+TEST_CASE("config defaults: prints the schema, reads nothing") {
+  const Outcome outcome = run({"config", "defaults"});
+  CHECK(outcome.status == 0);
+  CHECK(outcome.out == config::defaults_toml());
+  CHECK(outcome.err.empty());
+  CHECK(outcome.served.empty());
+}
+
+TEST_CASE("serve gets the file and gives the status") {
+  CHECK(run({"serve"}).served == Lines{"serve /default.toml"});
+  CHECK(run({"serve", "--config", "z.toml"}).served == Lines{"serve z.toml"});
+  CHECK(run({"serve", "--config=z.toml"}).status == 75);
+}
+
+TEST_CASE("wrong usage is status 2, told on standard error") {
+  for (const Lines& arguments :
+       {Lines{}, Lines{"config"}, Lines{"nonsense"}, Lines{"serve", "extra"}, Lines{"serve", "-c"},
+        Lines{"config", "check", "--nonsense"}, Lines{"--nonsense"}, Lines{"serve", "config"}}) {
+    const Outcome outcome = run(arguments);
+    CHECK(outcome.status == 2);
+    CHECK(outcome.out.empty());
+    CHECK_FALSE(outcome.err.empty());
+    CHECK(outcome.served.empty());
+  }
+}
+
+TEST_CASE("--help of every command has two examples; only what is there is listed") {
+  const std::vector<std::pair<Lines, std::string>> commands{
+      {{"--help"}, "  sternpost "},
+      {{"serve", "--help"}, "  sternpost serve"},
+      {{"config", "--help"}, "  sternpost config "},
+      {{"config", "check", "--help"}, "  sternpost config check"},
+      {{"config", "defaults", "--help"}, "  sternpost config defaults"}};
+  for (const auto& [arguments, example] : commands) {
+    const Outcome outcome = run(arguments);
+    INFO(outcome.out);
+    CHECK(outcome.status == 0);
+    CHECK(outcome.err.empty());
+    const std::size_t examples = outcome.out.find("Examples:");
+    REQUIRE(examples != std::string::npos);
+    const std::size_t first = outcome.out.find(example, examples);
+    REQUIRE(first != std::string::npos);
+    CHECK(outcome.out.find(example, first + 1) != std::string::npos);
+  }
+  CHECK(run({"--help"}).out.find("doctor") == std::string::npos);
+}
+
+TEST_CASE("--version names the program and a version") {
+  const Outcome outcome = run({"--version"});
+  CHECK(outcome.status == 0);
+  CHECK(outcome.out == "sternpost " STERNPOST_VERSION "\n");
+}

@@ -1,0 +1,384 @@
+// Every class of mistake, with its exact line and column.
+#include <catch2/catch.hpp>
+
+#include "config/nearest.h"
+#include "support.h"
+
+using namespace config_test;
+using Lines = std::vector<std::string>;
+
+namespace {
+
+struct Bad {
+  const char* text;
+  const char* error;
+};
+
+void each(const std::vector<Bad>& list) {
+  for (const Bad& bad : list) {
+    INFO(bad.text);
+    CHECK(errors_of(with_listener(bad.text)) == Lines{bad.error});
+  }
+}
+
+}  // namespace
+
+TEST_CASE("unknown keys and sections are told with the nearest known one") {
+  each({
+      {"[outbound]\nprot = 25",
+       "main.toml:2:1: error: unknown key \"prot\"; the nearest known key is \"port\""},
+      {"[outbound]\n  conect_timeout = \"1s\"",
+       "main.toml:2:3: error: unknown key \"conect_timeout\"; the nearest known key is "
+       "\"connect_timeout\""},
+      {"[server]\nport = 25",
+       "main.toml:2:1: error: unknown key \"port\"; the nearest known key is \"outbound.port\""},
+      {"hostname = \"a.example\"",
+       "main.toml:1:1: error: unknown key \"hostname\"; the nearest known key is "
+       "\"server.hostname\""},
+      {"[outbuond]\nport = 25",
+       "main.toml:1:2: error: unknown section \"outbuond\"; the nearest known section is "
+       "[outbound]"},
+      {"[[policy.rules]]\ndomains = []",
+       "main.toml:1:10: error: unknown section \"policy.rules\"; the nearest known section is "
+       "[[policy.rule]]"},
+      {"[[listener]]\n",
+       "main.toml:1:3: error: unknown section \"listener\"; the nearest known section is "
+       "[[listen]]"},
+      {"outbound.prot = 25",
+       "main.toml:1:10: error: unknown key \"prot\"; the nearest known key is \"port\""},
+  });
+}
+
+TEST_CASE("edit distance counts insertions, deletions, replacements and swaps") {
+  CHECK(config::edit_distance("port", "port") == 0);
+  CHECK(config::edit_distance("prot", "port") == 1);
+  CHECK(config::edit_distance("", "port") == 4);
+  CHECK(config::edit_distance("ports", "port") == 1);
+  CHECK(config::edit_distance("part", "port") == 1);
+  CHECK(config::edit_distance("abc", "xyz") == 3);
+}
+
+TEST_CASE("wrong types are told, with what stands there") {
+  each({
+      {"[outbound]\nport = \"25\"", "main.toml:2:8: error: port: must be a port number, not text"},
+      {"[outbound]\nport = 25.0",
+       "main.toml:2:8: error: port: must be a port number, not a decimal number"},
+      {"[server]\nthreads = true",
+       "main.toml:2:11: error: threads: must be a whole number, not true or false"},
+      {"[server]\nstate_dir = 1",
+       "main.toml:2:13: error: state_dir: must be a path in quotes, not a whole number"},
+      {"[server]\nstate_dir = \"\"",
+       "main.toml:2:13: error: state_dir: must be a path in quotes, not \"\""},
+      {"[dane]\nenabled = \"yes\"",
+       "main.toml:2:11: error: enabled: must be true or false, not text"},
+      {"[outbound]\nprivate_destinations = \"10.0.0.0/8\"",
+       "main.toml:2:24: error: private_destinations: must be a list, not text"},
+      {"[outbound]\nconnect_timeout = 30",
+       "main.toml:2:19: error: connect_timeout: must be a time such as \"90s\", \"5m\" or \"1d\", "
+       "not a whole number"},
+      {"[policy]\nmode = [\"enforce\"]",
+       "main.toml:2:8: error: mode: must be \"enforce\" or \"observe\", not a list"},
+      {"outbound = 25", "main.toml:1:12: error: must be a section [outbound], not a whole number"},
+      {"[[outbound]]\nport = 25",
+       "main.toml:1:1: error: must be a section [outbound], not a list"},
+      {"policy.rule = [1]",
+       "main.toml:1:16: error: must be a section [[policy.rule]], not a whole number"},
+      {"[policy.exception]\ndomains = []",
+       "main.toml:1:1: error: must be a list of sections, each under [[policy.exception]]"},
+  });
+  CHECK(errors_of("[listen]\naddress = \"127.0.0.1:1\"") ==
+        Lines{"main.toml:1:1: error: no [[listen]]: at least one is needed",
+              "main.toml:1:2: error: must be a list of sections, each under [[listen]]"});
+}
+
+TEST_CASE("values out of range or of the wrong form are told") {
+  each({
+      {"[outbound]\nport = 0",
+       "main.toml:2:8: error: port: must be a port from 1 to 65535, not 0"},
+      {"[outbound]\nport = 65536",
+       "main.toml:2:8: error: port: must be a port from 1 to 65535, not 65536"},
+      {"[outbound]\ndata_wait = \"0s\"",
+       "main.toml:2:13: error: data_wait: must be from \"1ms\" to \"3650d\""},
+      {"[outbound]\nmax_connections_per_mx = 0",
+       "main.toml:2:26: error: max_connections_per_mx: must be from 1 to 100000"},
+      {"[server]\nthreads = -1",
+       "main.toml:2:11: error: threads: must be from 0 to 4294967295, not -1"},
+      {"[server]\nthreads = 1025", "main.toml:2:11: error: threads: must be from 0 to 1024"},
+      {"[server]\nhostname = \"a_b.example\"",
+       "main.toml:2:12: error: hostname: must be a host name of letters, digits and hyphens"},
+      {"[outbound]\nsource_ipv4 = \"::1\"",
+       "main.toml:2:15: error: source_ipv4: must be an IPv4 address"},
+      {"[outbound]\nsource_ipv6 = \"127.0.0.1\"",
+       "main.toml:2:15: error: source_ipv6: must be an IPv6 address"},
+      {"[outbound]\nsource_ipv6 = \"localhost\"",
+       "main.toml:2:15: error: source_ipv6: must be an IP address, not \"localhost\""},
+      {"[policy]\nmode = \"Enforce\"",
+       "main.toml:2:8: error: mode: must be \"enforce\" or \"observe\", not \"Enforce\""},
+      {"[policy]\ncombine = \"dane\"",
+       "main.toml:2:11: error: combine: must be \"dane-first\", \"both\" or \"dane-alone\", not "
+       "\"dane\""},
+      {"[tls]\nmin_version = \"1.1\"",
+       "main.toml:2:15: error: min_version: must be \"1.2\" or \"1.3\", not \"1.1\""},
+      {"[dns]\nforwarders = [\"192.0.2.1\", \"192.0.2.1@0\"]",
+       "main.toml:2:28: error: forwarders: must be an address such as \"192.0.2.53\" or "
+       "\"192.0.2.53@5353\", not \"192.0.2.1@0\""},
+      {"[store]\nurl = \"/var/lib/x.db\"",
+       "main.toml:2:7: error: url: must be \"sqlite:\" and a path, not \"/var/lib/x.db\""},
+      {"[log]\nretention = \"1h\"",
+       "main.toml:2:13: error: log.retention is shorter than log.rotate"},
+  });
+}
+
+TEST_CASE("times: a whole number and a unit") {
+  const auto time = [](const std::string& text) {
+    return load_text("[outbound]\nstall = \"" + text + "\"\n[[listen]]\n");
+  };
+  const auto good = [&](const std::string& text, std::int64_t milliseconds) {
+    INFO(text);
+    const auto result = time(text);
+    REQUIRE(result.config);
+    CHECK(result.config->outbound.stall.count() == milliseconds);
+  };
+  good("500ms", 500);
+  good("90s", 90000);
+  good("5m", 300000);
+  good("2h", 7200000);
+  good("1d", 86400000);
+  for (const char* bad : {"", "s", "5", "5 m", "-5s", "+5s", "1.5s", "5M", "5min", "1m30s", " 5s",
+                          "5s ", "99999999999999999999s", "9223372036854775807d", "0x5s"}) {
+    INFO(bad);
+    CHECK(time(bad).errors.size() == 1);
+  }
+}
+
+TEST_CASE("sizes: a number of bytes, or a whole number and a binary unit") {
+  const auto size = [](const std::string& text) {
+    return load_text("[outbound]\nmax_message_size = " + text + "\n[[listen]]\n");
+  };
+  const auto good = [&](const std::string& text, std::uint64_t bytes) {
+    INFO(text);
+    const auto result = size(text);
+    REQUIRE(result.config);
+    CHECK(result.config->outbound.max_message_size == bytes);
+  };
+  good("1", 1);
+  good("65536", 65536);
+  good("\"10B\"", 10);
+  good("\"64KiB\"", 65536);
+  good("\"100MiB\"", 104857600);
+  good("\"1GiB\"", 1073741824);
+  for (const char* bad : {"0", "-1", "1.5", "\"\"", "\"64\"", "\"64K\"", "\"64KB\"", "\"64 KiB\"",
+                          "\"-1KiB\"", "\"9223372036854775807KiB\"", "\"2000000TiB\"", "true"}) {
+    INFO(bad);
+    CHECK(size(bad).errors.size() == 1);
+  }
+}
+
+TEST_CASE("addresses of listeners") {
+  const auto address = [](const std::string& text) {
+    return load_text("[[listen]]\naddress = \"" + text + "\"\n");
+  };
+  const auto good = [&](const std::string& text, const std::string& want) {
+    INFO(text);
+    const auto result = address(text);
+    REQUIRE(result.config);
+    CHECK(config::text_of(result.config->listen[0].address) == want);
+  };
+  good("127.0.0.1:10025", "127.0.0.1:10025");
+  good("localhost:25", "127.0.0.1:25");
+  good("[::1]:10025", "[::1]:10025");
+  good("[2001:DB8:0::1]:25", "[2001:db8::1]:25");
+  good("0.0.0.0:25", "0.0.0.0:25");
+  good("unix:/run/sternpost/lmtp.sock", "unix:/run/sternpost/lmtp.sock");
+  const std::string too_long(120, 'x');
+  for (const std::string& bad :
+       {std::string("127.0.0.1"), std::string("127.0.0.1:"), std::string("127.0.0.1:0"),
+        std::string("127.0.0.1:65536"), std::string("127.0.0.1:2 5"), std::string("::1:25"),
+        std::string("[127.0.0.1]:25"), std::string("[::1]"), std::string("[::1]25"),
+        std::string("mail.example.com:25"), std::string(":25"), std::string("unix:relative"),
+        std::string("unix:"), "unix:/" + too_long, std::string("")}) {
+    INFO(bad);
+    const auto errors = texts(address(bad).errors, "error");
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].starts_with("main.toml:2:11: error: address: must be an address such as"));
+  }
+}
+
+TEST_CASE("networks and domains are told at the element that is wrong") {
+  const auto networks = errors_of("[[listen]]\nclients = [\"10.0.0.0/8\", \"10.0.0.1/8\",\n"
+                                  "  \"x\", 7]\n");
+  REQUIRE(networks.size() == 3);
+  CHECK(networks[0].starts_with("main.toml:2:26: error: clients: must be a network"));
+  CHECK(networks[1].starts_with("main.toml:3:3: error: clients: must be a network"));
+  CHECK(networks[2].starts_with("main.toml:3:8: error: clients: must be a network"));
+
+  const auto domains = errors_of(with_listener("[[policy.rule]]\nrequire = \"verified\"\n"
+                                               "domains = [\"good.example\", \"a..b\", \".\",\n"
+                                               "\"*.example\"]"));
+  REQUIRE(domains.size() == 3);
+  CHECK(domains[0].starts_with("main.toml:3:28: error: domains: must be a domain, not \"a..b\""));
+  CHECK(domains[1].starts_with("main.toml:3:36: error: domains: must be a domain, not \".\""));
+  CHECK(domains[2] ==
+        "main.toml:4:1: error: domains: must be a domain; all subdomains are written \".example\"");
+}
+
+TEST_CASE("rules: what must be there, and what contradicts") {
+  each({
+      {"[[policy.rule]]\nrequire = \"verified\"",
+       "main.toml:1:1: error: [[policy.rule]] without domains"},
+      {"[[policy.rule]]\ndomains = [\"a.example\"]",
+       "main.toml:1:1: error: [[policy.rule]] without require"},
+      {"[[policy.rule]]\nrequire = \"verified\"\ndomains = []",
+       "main.toml:3:11: error: domains: must not be empty"},
+      {"[[policy.rule]]\ndomains = [\"a.example\"]\nrequire = \"encrypted\"\n"
+       "spki_sha256 = [\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"]",
+       "main.toml:4:15: error: spki_sha256 needs require = \"verified\", not \"encrypted\""},
+      {"[[policy.rule]]\ndomains = [\"a.example\"]\nrequire = \"verified\"\n"
+       "spki_sha256 = [\"47DEQpj8HBSa\"]",
+       "main.toml:4:16: error: spki_sha256: must be a SHA-256 in base64, 44 characters, not "
+       "\"47DEQpj8HBSa\""},
+      {"[dane]\nenabled = false\n[[policy.rule]]\ndomains = [\"a.example\"]\nrequire = \"dane\"",
+       "main.toml:5:11: error: the rule demands DANE, which dane.enabled = false turns off"},
+  });
+  const auto mx = errors_of(with_listener("[[policy.rule]]\ndomains = [\"a.example\"]\n"
+                                          "require = \"verified\"\nmx = [\"*.b.example\", \"*\"]"));
+  REQUIRE(mx.size() == 1);
+  CHECK(mx[0].starts_with("main.toml:4:22: error: mx: must be a host name or \"*.\""));
+}
+
+TEST_CASE("an exception has domains, allow, until, owner and reason") {
+  CHECK(errors_of(with_listener("[[policy.exception]]\n")) ==
+        Lines{"main.toml:1:1: error: [[policy.exception]] without domains",
+              "main.toml:1:1: error: [[policy.exception]] without allow",
+              "main.toml:1:1: error: [[policy.exception]] without until",
+              "main.toml:1:1: error: [[policy.exception]] without owner",
+              "main.toml:1:1: error: [[policy.exception]] without reason"});
+  const std::string good = "[[policy.exception]]\ndomains = [\"b.example\"]\n"
+                           "allow = \"encrypted\"\nreason = \"r\"\n";
+  CHECK(errors_of(with_listener(good + "until = 2027-01-01\nowner = \"\"")) ==
+        Lines{"main.toml:6:9: error: owner: must not be empty"});
+  CHECK(errors_of(with_listener(good + "until = \"2027-01-01\"\nowner = \"o\"")) ==
+        Lines{"main.toml:5:9: error: until: must be a date without quotes such as 2026-12-31, not "
+              "text"});
+  CHECK(errors_of(with_listener(good + "until = 2027-01-01T00:00:00Z\nowner = \"o\"")) ==
+        Lines{"main.toml:5:9: error: until: must be a date without quotes such as 2026-12-31, not "
+              "a time of day"});
+}
+
+TEST_CASE("listeners: none, twice the same, and what contradicts") {
+  CHECK(errors_of("") == Lines{"main.toml:1:1: error: no [[listen]]: at least one is needed"});
+  CHECK(errors_of("[[listen]]\naddress = \"127.0.0.1:25\"\n[[listen]]\n"
+                  "address = \"127.0.0.1:25\"\n") ==
+        Lines{"main.toml:4:11: error: 127.0.0.1:25 is taken by another [[listen]] at "
+              "main.toml:2:11"});
+  CHECK(errors_of("[[listen]]\naddress = \"0.0.0.0:25\"\n[[listen]]\n"
+                  "address = \"127.0.0.1:25\"\n").size() == 1);
+  CHECK(errors_of("[[listen]]\naddress = \"127.0.0.1:25\"\n[[listen]]\n"
+                  "address = \"127.0.0.2:25\"\n[[listen]]\naddress = \"[::1]:25\"\n") == Lines{});
+  CHECK(errors_of("[[listen]]\n[[listen]]\n") ==
+        Lines{"main.toml:2:1: error: 127.0.0.1:10025 is taken by another [[listen]] at "
+              "main.toml:1:1"});
+  CHECK(errors_of("[[listen]]\nmode = \"0660\"\ngroup = \"postfix\"\n") ==
+        Lines{"main.toml:2:8: error: mode is for a Unix socket; 127.0.0.1:10025 is none",
+              "main.toml:3:9: error: group is for a Unix socket; 127.0.0.1:10025 is none"});
+  CHECK(errors_of("[[listen]]\naddress = \"unix:/run/s\"\nmode = \"0660\"\ngroup = \"postfix\"\n") ==
+        Lines{});
+  CHECK(errors_of("[[listen]]\naddress = \"unix:/run/s\"\nmode = \"0899\"\ngroup = \"nobody's\"\n") ==
+        Lines{"main.toml:3:8: error: mode: must be permissions in octal such as \"0660\", not "
+              "\"0899\"",
+              "main.toml:4:9: error: there is no group \"nobody's\""});
+  CHECK(errors_of("[[listen]]\naddress = \"unix:/run/s\"\nproxy_clients = [\"10.0.0.0/8\"]\n") ==
+        Lines{"main.toml:3:17: error: proxy_clients has no meaning on a Unix socket"});
+}
+
+TEST_CASE("files that are named must be there and be what they are named as") {
+  const std::map<std::string, std::string> files{{"/c.pem", "-----BEGIN CERTIFICATE-----\n"},
+                                                 {"/k.pem", "-----BEGIN EC PRIVATE KEY-----\n"},
+                                                 {"/text", "hello\n"}};
+  CHECK(errors_of("[[listen]]\ntls_certificate = \"/c.pem\"\ntls_key = \"/k.pem\"\n", files) ==
+        Lines{});
+  CHECK(errors_of("[[listen]]\ntls_key = \"/k.pem\"\n", files) ==
+        Lines{"main.toml:2:11: error: tls_key needs tls_certificate beside it"});
+  CHECK(errors_of("[[listen]]\ntls_certificate = \"/c.pem\"\n", files) ==
+        Lines{"main.toml:2:19: error: tls_certificate needs tls_key beside it"});
+  CHECK(errors_of("[[listen]]\nclient_ca = \"/c.pem\"\n", files) ==
+        Lines{"main.toml:2:13: error: client_ca needs tls_certificate beside it"});
+  CHECK(errors_of("[[listen]]\ntls_certificate = \"/k.pem\"\ntls_key = \"/text\"\n", files) ==
+        Lines{"main.toml:2:19: error: tls_certificate: \"/k.pem\" holds no certificate in PEM",
+              "main.toml:3:11: error: tls_key: \"/text\" holds no private key in PEM"});
+  for (const char* key : {"dns]\ntrust_anchor_file", "dns]\nunbound_config", "tls]\nca_file"}) {
+    const auto errors = errors_of("[" + std::string(key) + " = \"/gone\"\n[[listen]]\n", files);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].find("\"/gone\" cannot be read: No such file or directory") !=
+          std::string::npos);
+    CHECK(errors[0].starts_with("main.toml:2:"));
+  }
+}
+
+TEST_CASE("sections whose feature this version lacks are refused, not ignored") {
+  each({
+      {"[tls_rpt]\nenabled = true",
+       "main.toml:1:2: error: TLS reports are not part of this version: leave [tls_rpt] out"},
+      {"[milter]\nsocket = \"inet:8891@127.0.0.1\"",
+       "main.toml:1:2: error: the milter is not part of this version: leave [milter] out"},
+      {"[[milter.rule]]\nheader = \"X\"\nvalue = \"y\"",
+       "main.toml:1:1: error: the milter is not part of this version: leave [[milter.rule]] out"},
+      {"[socketmap]\nlisten = \"127.0.0.1:8461\"",
+       "main.toml:1:2: error: policy maps are not part of this version: leave [socketmap] out"},
+      {"[admin]\nlisten = \"127.0.0.1:8470\"",
+       "main.toml:1:2: error: the HTTP interface is not part of this version: leave [admin] out"},
+      {"[store]\nurl = \"postgresql://db/sternpost\"",
+       "main.toml:2:7: error: url: a PostgreSQL store is not part of this version; use "
+       "\"sqlite:/path\""},
+  });
+  CHECK(errors_of("[[listen]]\nprotocol = \"transparent\"\n") ==
+        Lines{"main.toml:2:12: error: transparent listeners are not part of this version"});
+  CHECK(errors_of(with_listener("[tls_rpt]\n[milter]\n[socketmap]\n[admin]\n")) == Lines{});
+  // What stands in them is read all the same.
+  CHECK(errors_of(with_listener("[admin]\nlisten = \"192.0.2.1:80\"\ntokenfile = \"/t\"")) ==
+        Lines{"main.toml:1:2: error: the HTTP interface is not part of this version: leave [admin] "
+              "out",
+              "main.toml:2:10: error: an address that is not loopback needs token_file",
+              "main.toml:3:1: error: unknown key \"tokenfile\"; the nearest known key is "
+              "\"token_file\""});
+}
+
+TEST_CASE("all mistakes are told at once, in the order of the file") {
+  CHECK(errors_of("[server]\nthreads = \"two\"\n[[listen]]\naddres = \"x\"\nclients = [\"x/y\"]\n"
+                  "[outbound]\nport = 0\n").size() == 4);
+}
+
+TEST_CASE("what is no TOML is told with its place, and the rest is read all the same") {
+  const auto errors = errors_of("[[listen]]\naddress = \"127.0.0.1:25\nmax_sessions = 5\n"
+                                "[outbound]\nport = \nprot = 25\nstall = \"x\"\n");
+  REQUIRE(errors.size() == 4);
+  CHECK(errors[0].starts_with("main.toml:2:"));
+  CHECK(errors[0].find("not TOML") != std::string::npos);
+  CHECK(errors[1].starts_with("main.toml:5:8: error: not TOML"));
+  CHECK(errors[2].starts_with("main.toml:6:1: error: unknown key \"prot\""));
+  CHECK(errors[3].starts_with("main.toml:7:9: error: stall: must be a time"));
+}
+
+TEST_CASE("a line that is no TOML makes no other key seem missing") {
+  const auto errors =
+      errors_of(with_listener("[[policy.exception]]\ndomains = [\"a.example\"]\n"
+                              "allow = \"encrypted\"\nuntil = 2026-13-45\nowner = \"o\"\n"
+                              "reason = \"r\""));
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].starts_with("main.toml:4:"));
+}
+
+TEST_CASE("text from the file reaches a terminal without control characters") {
+  const auto errors = errors_of(with_listener("[policy]\n\"mo\\u001bde\" = \"\\u001b[31m\""));
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].find('\033') == std::string::npos);
+}
+
+TEST_CASE("names of endless depth are refused before they exhaust the stack") {
+  std::string deep;
+  for (int i = 0; i < 200000; ++i) deep += "a.";
+  CHECK(errors_of(deep + "a = 1\n").size() == 1);
+  std::string lists = "x = ";
+  for (int i = 0; i < 100000; ++i) lists += '[';
+  CHECK_FALSE(errors_of(lists).empty());
+}

@@ -1,0 +1,87 @@
+// What is no mistake but must be known: weakness, and exceptions near or past their end.
+#include <catch2/catch.hpp>
+
+#include "support.h"
+
+using namespace config_test;
+using Lines = std::vector<std::string>;
+
+namespace {
+
+std::string exception_until(const std::string& day) {
+  return with_listener("[[policy.exception]]\ndomains = [\"b.example\"]\nallow = \"encrypted\"\n"
+                       "until = " + day + "\nowner = \"o\"\nreason = \"r\"");
+}
+
+}  // namespace
+
+TEST_CASE("the global ways to weaken are warned of, at the key") {
+  CHECK(warnings_of(with_listener("[policy]\nmode = \"observe\"\ncombine = \"dane-alone\"\n"
+                                  "[mta_sts]\nenabled = false\n[dane]\nenabled = false")) ==
+        Lines{"main.toml:2:8: warning: policy.mode is \"observe\": policies are told, not enforced",
+              "main.toml:3:11: warning: policy.combine is \"dane-alone\": MTA-STS is not asked "
+              "where a host has TLSA",
+              "main.toml:5:11: warning: MTA-STS is turned off",
+              "main.toml:7:11: warning: DANE is turned off"});
+}
+
+TEST_CASE("an exception is warned of from 14 days before its end, and void after it") {
+  CHECK(warnings_of(exception_until("2026-06-16")) == Lines{});
+  CHECK(warnings_of(exception_until("2026-06-15")) ==
+        Lines{"main.toml:4:9: warning: the exception for \"b.example\" ends after 2026-06-15"});
+  CHECK(warnings_of(exception_until("2026-06-01")) ==
+        Lines{"main.toml:4:9: warning: the exception for \"b.example\" ends after 2026-06-01"});
+  CHECK(warnings_of(exception_until("2026-05-31")) ==
+        Lines{"main.toml:4:9: warning: the exception for \"b.example\" ended on 2026-05-31 and is "
+              "void"});
+  CHECK(errors_of(exception_until("2026-05-31")) == Lines{});
+}
+
+TEST_CASE("an exception is in force to the end of its last day") {
+  using namespace std::chrono;
+  const auto config = load_text(exception_until("2026-06-15")).config;
+  REQUIRE(config);
+  const config::Exception& exception = config->policy.exceptions.at(0);
+  CHECK(exception.in_force(sys_days(year{2026} / 6 / 1)));
+  CHECK(exception.in_force(sys_days(year{2026} / 6 / 15)));
+  CHECK_FALSE(exception.in_force(sys_days(year{2026} / 6 / 16)));
+  CHECK_FALSE(config::Exception{}.in_force(sys_days(year{2026} / 6 / 1)));
+}
+
+TEST_CASE("clients: an open relay and an empty list are warned of") {
+  CHECK(warnings_of("[[listen]]\nclients = [\"0.0.0.0/0\"]\n") ==
+        Lines{"main.toml:2:11: warning: clients has 0.0.0.0/0: anyone may relay through this "
+              "listener"});
+  CHECK(warnings_of("[[listen]]\nclients = []\n") ==
+        Lines{"main.toml:2:11: warning: clients is empty: nobody may relay here"});
+}
+
+TEST_CASE("a missing default trust anchor is a warning, since nobody named it") {
+  auto machine = config_test::machine();
+  machine.read_file = [](const config::Path&) -> base::Result<std::string, base::Error> {
+    return base::fail("No such file or directory");
+  };
+  const auto result = config::load_sources({{"main.toml", "[[listen]]\n"}}, machine);
+  CHECK(result.config);
+  CHECK(texts(result.warnings, "warning") ==
+        Lines{"main.toml:1:1: warning: dns.trust_anchor_file: \"/usr/share/dns/root.key\" cannot "
+              "be read: No such file or directory"});
+}
+
+TEST_CASE("hostname: as set, else the host's; without a domain a warning, without a name an error") {
+  auto machine = config_test::machine();
+  const auto with_name = [&](const std::string& name) {
+    machine.host_name = [name] { return name; };
+    return config::load_sources({{"main.toml", "[[listen]]\n"}}, machine);
+  };
+  CHECK(with_name("Edge.Example.COM").config->server.hostname == "edge.example.com");
+  const auto bare = with_name("edge");
+  REQUIRE(bare.config);
+  CHECK(bare.config->server.hostname == "edge");
+  CHECK(bare.warnings.size() == 1);
+  CHECK(texts(with_name("").errors, "error") ==
+        Lines{"main.toml:1:1: error: server.hostname is not set, and the host has no name that "
+              "could stand for it"});
+  CHECK(load_text(with_listener("[server]\nhostname = \"MX.Example.Org.\"")).config->server
+            .hostname == "mx.example.org");
+}
