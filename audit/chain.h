@@ -20,8 +20,8 @@ struct Head {
   bool operator==(const Head&) const = default;
 };
 
-// Where the head is kept beside the file (the store). Called from the writer's thread, and before it
-// starts from the one that opens the log.
+// Where the head is kept beside the file (the store). Called from the writer's thread, and before
+// it starts from the one that opens the log.
 class ChainHead {
  public:
   virtual ~ChainHead() = default;

@@ -52,6 +52,7 @@ class FileLog final : public EnforcementLog {
   void pass();
   void wait();
   bool written();
+  bool drained();
   QueuedLine note(Event event, const std::string& reason) const;
 
   LogOptions options_;
@@ -141,6 +142,14 @@ bool FileLog::written() {
   return waiting_.empty();
 }
 
+// Again and again while it helps: each batch is followed by a new window.
+bool FileLog::drained() {
+  for (std::size_t before = waiting_.size(); !written(); before = waiting_.size()) {
+    if (!budget_.healthy || waiting_.size() >= before) return false;
+  }
+  return true;
+}
+
 void FileLog::wait() {
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, std::chrono::seconds(1),
@@ -155,7 +164,7 @@ void FileLog::pass() {
   if (!budget_.healthy && std::chrono::steady_clock::now() < retry_) return;
   const std::string notes = writer_.maintain();
   if (!notes.empty()) waiting_.push_front(note(Event::start, notes));
-  if (!written()) return;
+  if (!drained()) return;
   const std::uint64_t dropped = dropped_;
   if (dropped != dropped_told_) {
     const std::string text = std::to_string(dropped - dropped_told_) +
@@ -187,7 +196,8 @@ void FileLog::stop(const std::string& reason) {
   wake_.notify_one();
   thread_.join();
   waiting_.push_back(note(Event::stop, reason));
-  if (!written()) {
+  writer_.extend(true);
+  if (!drained()) {
     base::log_error("", "enforcement log " + options_.path.string() + ": " +
                             std::to_string(waiting_.size()) + " records are lost");
   }

@@ -1,7 +1,7 @@
 // verify: reads the files of an enforcement log in the order of the chain and finds the first line
-// that does not fit: not a record, a number left out or repeated, or a `prev` that is not the hash of
-// the line before. The oldest file may begin anywhere, because retention deletes. Reads only. Called
-// by tests and by `audit verify`.
+// that does not fit: not a record, a number left out or repeated, or a `prev` that is not the hash
+// of the line before. The oldest file may begin anywhere, because retention deletes. Reads only.
+// Called by tests and by `audit verify`.
 #pragma once
 
 #include <cstdint>

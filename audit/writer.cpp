@@ -173,14 +173,14 @@ std::string Writer::maintain() {
   return notes;
 }
 
-void Writer::extend() {
+void Writer::extend(bool now) {
   const auto promised = static_cast<std::uint64_t>(std::max<std::int64_t>(
       budget_.promised->load(), 0));
   const std::uint64_t target = std::max(options_.window, 4 * promised);
-  const auto now = Steady::now();
-  if (file_->window() < target - target / 4 && now >= extend_due_) {
+  const auto steady = Steady::now();
+  if (file_->window() < target - target / 4 && (now || steady >= extend_due_)) {
     auto extended = file_->extend(target);
-    if (!extended || file_->window() < target / 2) extend_due_ = now + std::chrono::seconds(1);
+    if (!extended || file_->window() < target / 2) extend_due_ = steady + std::chrono::seconds(1);
     if (!extended) complain("no space: " + extended.error().text);
   }
   publish_window();

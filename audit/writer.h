@@ -40,6 +40,8 @@ class Writer {
   // Rotation, retention, the window, a file that was moved away. Words for a `start` record where
   // the file had to be opened anew, else empty.
   std::string maintain();
+  // Makes the window what it should be; not within a second of a failure unless `now`.
+  void extend(bool now = false);
   // Writes what can be written and takes it out of `lines`; false where a write failed.
   bool write(std::deque<QueuedLine>& lines);
   // Saves the head where it was not since the last line; `now` false: at most once a second.
@@ -58,7 +60,6 @@ class Writer {
   void rotate(base::WallTime now);
   bool swap_files(const std::string& stamp);
   void expire(base::WallTime now);
-  void extend();
   void publish_window() { budget_.window = static_cast<std::int64_t>(file_->window()); }
   std::int64_t period_of(base::WallTime time) const;
 

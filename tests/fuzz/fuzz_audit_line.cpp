@@ -1,5 +1,5 @@
 // Whatever a peer says: the enforcement log's line is ASCII, one line, within its limit, a JSON
-// object with every key; masking twice is masking once; a foreign line never breaks the chain check.
+// object with every key; masking twice is masking once; the chain check takes any foreign line.
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>

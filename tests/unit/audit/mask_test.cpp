@@ -61,7 +61,8 @@ TEST_CASE("mask: what holds no local part stays as it is") {
 }
 
 TEST_CASE("mask: a masked text masks to itself") {
-  for (const char* text : {"<alice@example.com>", "\"a b\"@x", "a@b@c", "x @ y", "@@@@", "a%40b@c"}) {
+  for (const char* text :
+       {"<alice@example.com>", "\"a b\"@x", "a@b@c", "x @ y", "@@@@", "a%40b@c"}) {
     const std::string once = mask_local_parts(text);
     CHECK(mask_local_parts(once) == once);
   }
