@@ -1,7 +1,8 @@
 // Record: one line of the enforcement log as a value, and its rendering. Every key stands in every
 // line, null where nothing is known; a line is ASCII, holds no newline and no local part, and has
-// at most `line_limit` octets. Vocabulary of folders that may use this one (requirement, peer_auth, …)
-// comes as their registry words. The chain is log.h; here is no I/O. Made by proxy/ and cli/.
+// at most `line_limit` octets. Longer texts are cut. Vocabulary of folders that may use this one
+// (requirement, peer_auth, …) comes as their registry words. The chain is log.h; here is no I/O.
+// Made by proxy/ and cli/.
 #pragma once
 
 #include <array>
