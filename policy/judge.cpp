@@ -87,8 +87,8 @@ Lack lacks_pkix(const Try& plan, const Peer& peer, const Pkix& pkix, const TlsSe
   auto wrong = pkix_problem(session.pkix, pkix.name);
   if (!wrong && pkix.vouching && !certificate_names(session.pkix, *pkix.vouching)) {
     wrong = FailureDetail{ResultType::certificate_host_mismatch,
-                    "the MX comes from unsigned DNS, and its certificate does not name " +
-                        pkix.vouching->str() + " itself"};
+                          "the MX comes from unsigned DNS, and its certificate does not name " +
+                              pkix.vouching->str() + " itself"};
   }
   if (!wrong) return std::nullopt;
   return pkix_shortfall(plan, peer, *std::move(wrong));
