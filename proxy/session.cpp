@@ -17,7 +17,6 @@ namespace {
 constexpr std::size_t input_limit = limits::body_chunk;  // octets read ahead of their command
 constexpr std::chrono::seconds proxy_header_wait{10};
 constexpr std::chrono::minutes reply_wait{5};  // for the client to take a reply
-constexpr std::size_t kept_output = 256;       // capacity that an idle session may keep
 
 }  // namespace
 
@@ -139,18 +138,17 @@ void Session::hang_up(std::string_view text, smtp::EnhancedCode enhanced) {
 }
 
 asio::awaitable<void> Session::flush() {
-  if (out_.empty()) co_return;
-  if (!output_lost_) {
+  while (!out_.empty()) {
+    const std::string octets = std::move(out_);  // More may be said while this is written.
+    out_ = std::string();
+    if (output_lost_) continue;
     channel_.set_deadline(now() + reply_wait);
-    auto written = co_await channel_.write(out_);
-    if (!written) {
-      output_lost_ = true;
-      input_closed_ = true;
-      if (phase_ != Phase::final) over_ = true;
-    }
+    auto written = co_await channel_.write(octets);
+    if (written) continue;
+    output_lost_ = true;
+    input_closed_ = true;
+    if (phase_ != Phase::final) over_ = true;
   }
-  out_.clear();
-  if (out_.capacity() > kept_output) out_.shrink_to_fit();
 }
 
 // The RCPT replies that are known, in order.
@@ -167,7 +165,7 @@ asio::awaitable<bool> Session::settle() {
     if (!transfer_ || transfer_->all_answered()) co_return true;
     // A client that went away while an MX is being asked wants no answer any more; what it sent
     // before it went is still obeyed.
-    if (input_closed_ && channel_.buffered().empty()) {
+    if (client_gone()) {
       over_ = true;
       co_return false;
     }

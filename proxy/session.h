@@ -69,6 +69,8 @@ class Session {
   const std::string& id() const;
   SteadyTime now() const;
   bool draining() const;
+  // It sends no more, and nothing of what it sent is left to be obeyed.
+  bool client_gone() const { return input_closed_ && channel_.buffered().empty(); }
 
   // session_commands.cpp
   asio::awaitable<void> obey(std::string line);

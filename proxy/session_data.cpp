@@ -101,21 +101,20 @@ asio::awaitable<bool> Session::receive_message() {
 asio::awaitable<void> Session::tell_finals() {
   const std::size_t wanted = lmtp_ ? transfer_->finals() : 1;
   std::size_t told = 0;
-  std::size_t confirmed = 0;
+  std::size_t confirmed = 0;    // went out while the client was still there
   while (told < wanted) {
     auto reply = transfer_->final_reply(told);
-    if (!reply) {
-      co_await await_change(SteadyTime::max());
-      if (!output_lost_) confirmed = told;
+    if (reply) {
+      say(*reply);
+      ++told;
       continue;
     }
-    // A client that went away while we waited has not seen this one.
-    if (!input_closed_) say(*reply);
-    ++told;
+    co_await await_change(SteadyTime::max());
+    if (!output_lost_ && !client_gone()) confirmed = told;
   }
-  if (input_closed_ && channel_.buffered().empty()) output_lost_ = true;
+  const bool gone = client_gone();
   co_await flush();
-  if (!output_lost_) confirmed = wanted;
+  if (!output_lost_ && !gone) confirmed = wanted;
   if (confirmed < wanted) transfer_->client_lost_from(confirmed);
   phase_ = Phase::open;
 }
