@@ -449,7 +449,8 @@ Delivery::Delivery(Worker& worker, std::shared_ptr<const Snapshot> snapshot,
                                    literal)) {}
 
 Delivery::~Delivery() {
-  if (impl_->state != Impl::State::ended) impl_->abandon("the transaction ended before the message");
+  if (impl_->state == Impl::State::ended) return;
+  impl_->abandon("the transaction ended before the message");
 }
 
 asio::awaitable<Reply> Delivery::recipient(smtp::Mailbox mailbox) {

@@ -83,7 +83,8 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
   const auto mx = co_await worker_.gather().mx(*domain_, ignore_dnssec, budget);
   if (!mx) {
     note(Rank::dns,
-         make_reply(451, dns_failed, "the MX look-up of " + domain_->str() + " did not end in time"));
+         make_reply(451, dns_failed,
+                    "the MX look-up of " + domain_->str() + " did not end in time"));
     co_return false;
   }
   policy::DomainFacts facts{*domain_, mx->mx, mx->security, mx->expanded, std::move(sts)};
@@ -268,7 +269,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   }
   HostMemory& memory = *worker_.shared().host_memory;
   const SteadyTime now = std::chrono::steady_clock::now();
-  for (const std::string& key : {"a|" + address_key(ip), "t|" + tls_key() + "|" + address_key(ip)}) {
+  const std::string terms = tls_key() + "|" + address_key(ip);
+  for (const std::string& key : {"a|" + address_key(ip), "t|" + terms}) {
     const auto look = memory.look(key, now, config_.outbound.host_memory);
     if (!look.marked) continue;
     const bool tls = key.front() == 't';
@@ -291,7 +293,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   if (!link) co_return nullptr;
   memory.clear("a|" + address_key(ip));
   memory.clear("h|" + current_->host.str());
-  memory.clear("t|" + tls_key() + "|" + address_key(ip));
+  memory.clear("t|" + terms);
   auto fitting = fit(std::move(link));
   co_return fitting;
 }
@@ -369,7 +371,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   const policy::Verdict verdict = judge(evidence, cleartext_retry);
   attempt.evidence = &evidence;
   attempt.verdict = &verdict;
-  attempt.counted = !cleartext_retry && !literal_;
+  // The second walk of observe mode tries hosts that the first one has counted.
+  attempt.counted = !cleartext_retry && !literal_ && !observing_;
   log_attempt(worker_, *transaction_, domain_, plan_ ? &*plan_ : nullptr, attempt);
 
   const auto* authorized = std::get_if<policy::Authorized>(&verdict.outcome);

@@ -79,7 +79,8 @@ class Client {
     if (error) co_return false;
     channel_ = std::make_unique<proxy::Channel>(std::move(socket));
     std::string greeting = co_await reply();
-    std::string hello = bench.get("protocol", "smtp") == "lmtp" ? "LHLO bench\r\n" : "EHLO bench\r\n";
+    const bool lmtp = bench.get("protocol", "smtp") == "lmtp";
+    const std::string hello = lmtp ? "LHLO bench\r\n" : "EHLO bench\r\n";
     std::string answered = co_await ask(hello);
     const std::string tls = bench.get("tls", "none");
     if (tls == "none") co_return greeting[0] == '2' && answered[0] == '2';
@@ -249,6 +250,7 @@ int main(int argc, char** argv) {
   std::cout << "{\"seconds\": " << seconds << ", \"messages\": " << bench.done
             << ", \"failed\": " << bench.failed
             << ", \"rate\": " << static_cast<double>(bench.done) / seconds << ", \"cpu\": " << cpu
-            << ", \"p50_ms\": " << percentile(0.50) << ", \"p99_ms\": " << percentile(0.99) << "}\n";
+            << ", \"p50_ms\": " << percentile(0.50) << ", \"p99_ms\": " << percentile(0.99)
+            << "}\n";
   return bench.failed ? 1 : 0;
 }
