@@ -34,8 +34,9 @@ TEST_CASE("RFC 7671 §9: pairs do not touch each other, and Full(0) always stays
   const auto strong = tlsa(3, 1, 2, a);
   const auto anchor = tlsa(2, 0, 1, a);
   const auto other = tlsa(3, 0, 1, a);
-  CHECK(usable({full, strong, tlsa(3, 1, 1, a), anchor, other}) ==
-        std::vector{full, strong, anchor, other});
+  const auto anchor_key = tlsa(2, 1, 1, a);
+  CHECK(usable({full, strong, tlsa(3, 1, 1, a), anchor, other, anchor_key}) ==
+        std::vector{full, strong, anchor, other, anchor_key});
 }
 
 TEST_CASE("RFC 7671 §9: a malformed or unknown digest is dropped before strengths are compared") {

@@ -64,6 +64,13 @@ TEST_CASE("a record that names something else matches nothing, and is no trouble
   }
 }
 
+TEST_CASE("a PKIX record matches nothing even when it is handed in") {
+  const Pki pki;
+  CHECK_FALSE(pki.dane({tlsa(1, 1, 1, pki.leaf)}).matched);
+  CHECK_FALSE(pki.dane({tlsa(0, 0, 1, pki.root)}).matched);
+  CHECK_FALSE(pki.dane({tlsa(1, 1, 1, pki.leaf), tlsa(2, 1, 1, pki.leaf)}).matched);
+}
+
 TEST_CASE("one digest bit off does not match") {
   const Pki pki;
   for (const unsigned usage : {2U, 3U}) {
