@@ -24,7 +24,8 @@ dns::RawLookup answer_of(const std::string& text) {
 // Keeps the callbacks; the test decides when and from where they are called.
 class Held final : public dns::Resolver {
  public:
-  void lookup(const std::string& name, dns::Type, std::function<void(dns::RawLookup)> done) override {
+  void lookup(const std::string& name, dns::Type,
+              std::function<void(dns::RawLookup)> done) override {
     if (at_once) {
       done(answer_of(name));
     } else {

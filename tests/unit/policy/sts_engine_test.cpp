@@ -131,7 +131,8 @@ struct World {
 
 policy::StsActive active(const policy::StsState& state) {
   if (const auto* unknown = std::get_if<policy::StsUnknown>(&state)) FAIL(unknown->reason);
-  if (const auto* failed = std::get_if<policy::StsUnavailable>(&state)) FAIL(failed->failure.reason);
+  const auto* failed = std::get_if<policy::StsUnavailable>(&state);
+  if (failed != nullptr) FAIL(failed->failure.reason);
   REQUIRE(std::holds_alternative<policy::StsActive>(state));
   return std::get<policy::StsActive>(state);
 }
