@@ -382,3 +382,13 @@ TEST_CASE("names of endless depth are refused before they exhaust the stack") {
   for (int i = 0; i < 100000; ++i) lists += '[';
   CHECK_FALSE(errors_of(lists).empty());
 }
+
+TEST_CASE("a header that the library takes for impossible is a mistake like any other") {
+  for (const char* text : {"[= 1\n", "[[= 1\n", "[\n", "[]\n", "[a.]\n", "x = {= 1}\n", "= 1\n",
+                           "\u03c0 = 1\n", "x = \u03c0\n", "\u00e4.b = 1\n"}) {
+    INFO(text);
+    const auto errors = errors_of(text);
+    REQUIRE_FALSE(errors.empty());
+    CHECK(errors[0].starts_with("main.toml:1:"));
+  }
+}
