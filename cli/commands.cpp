@@ -15,8 +15,8 @@ constexpr const char* yellow = "\033[33m";
 constexpr const char* plain = "\033[0m";
 
 struct Commands {
-  CLI::App app{"Sternpost passes mail on over TLS that meets what the recipient's domain publishes, "
-               "or says why not.",
+  CLI::App app{"Sternpost passes mail on over TLS that meets what the recipient's domain "
+               "publishes, or says why not.",
                "sternpost"};
   CLI::App* serve = nullptr;
   CLI::App* config = nullptr;

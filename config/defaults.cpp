@@ -49,7 +49,9 @@ std::string section_text(const Section& section) {
   const bool commented_out = !section.missing.empty() ||
                              (section.is_list() && section.name != "listen");
   std::string text = comment(section.comment);
-  if (!section.missing.empty()) text += comment("Not to be set: " + std::string(section.missing) + ".");
+  if (!section.missing.empty()) {
+    text += comment("Not to be set: " + std::string(section.missing) + ".");
+  }
   if (commented_out) text += '#';
   text += (section.is_list() ? "[[" : "[") + std::string(section.name) +
           (section.is_list() ? "]]\n" : "]\n");

@@ -14,8 +14,8 @@ struct LibraryBug : std::logic_error {
 };
 
 // The TOML library asserts what a file can bring about ("[=" and others), and in a release build
-// takes it for granted. Here an assertion is never left out: what the library tells well by itself a
-// few lines on, which character a key may begin with, goes on; the rest ends the parsing.
+// takes it for granted. Here an assertion is never left out: what the library tells well by itself
+// a few lines on, which character a key may begin with, goes on; the rest ends the parsing.
 void broken_assertion(std::string_view text) {
   if (text.find("is_bare_key_character") != std::string_view::npos) return;
   throw LibraryBug(std::string(text));

@@ -4,7 +4,7 @@ namespace config::schema_parts {
 
 namespace {
 
-// The name goes into EHLO and Received, so it is a host name, not merely a domain (RFC 5321 §2.3.5).
+// RFC 5321 §2.3.5: what goes into EHLO and Received is a host name, not merely a domain.
 Complaint host_name(std::string& text) {
   const auto domain = base::Domain::parse(text);
   if (!domain) return "must be a host name, not " + toml(text) + ": " + domain.error().text;

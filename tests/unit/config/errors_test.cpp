@@ -281,9 +281,10 @@ TEST_CASE("listeners: none, twice the same, and what contradicts") {
   CHECK(errors_of("[[listen]]\nmode = \"0660\"\ngroup = \"postfix\"\n") ==
         Lines{"main.toml:2:8: error: mode is for a Unix socket; 127.0.0.1:10025 is none",
               "main.toml:3:9: error: group is for a Unix socket; 127.0.0.1:10025 is none"});
-  CHECK(errors_of("[[listen]]\naddress = \"unix:/run/s\"\nmode = \"0660\"\ngroup = \"postfix\"\n") ==
+  const std::string socket = "[[listen]]\naddress = \"unix:/run/s\"\n";
+  CHECK(errors_of(socket + "mode = \"0660\"\ngroup = \"postfix\"\n") ==
         Lines{});
-  CHECK(errors_of("[[listen]]\naddress = \"unix:/run/s\"\nmode = \"0899\"\ngroup = \"nobody's\"\n") ==
+  CHECK(errors_of(socket + "mode = \"0899\"\ngroup = \"nobody's\"\n") ==
         Lines{"main.toml:3:8: error: mode: must be permissions in octal such as \"0660\", not "
               "\"0899\"",
               "main.toml:4:9: error: there is no group \"nobody's\""});

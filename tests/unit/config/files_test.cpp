@@ -45,7 +45,8 @@ TEST_CASE("conf.d is read in order of name; lists are appended") {
   const Folder folder;
   const auto main = folder.put("sternpost.toml", "[[listen]]\naddress = \"127.0.0.1:1\"\n"
                                                  "[outbound]\nport = 2525\n");
-  folder.put("conf.d/20-b.toml", "[[listen]]\naddress = \"127.0.0.1:3\"\n[outbound]\nstall = \"1s\"");
+  folder.put("conf.d/20-b.toml",
+             "[[listen]]\naddress = \"127.0.0.1:3\"\n[outbound]\nstall = \"1s\"");
   folder.put("conf.d/10-a.toml", "[[listen]]\naddress = \"127.0.0.1:2\"\n");
   folder.put("conf.d/.hidden.toml", "nonsense");
   folder.put("conf.d/readme.txt", "nonsense");

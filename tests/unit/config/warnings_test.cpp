@@ -68,7 +68,7 @@ TEST_CASE("a missing default trust anchor is a warning, since nobody named it") 
               "be read: No such file or directory"});
 }
 
-TEST_CASE("hostname: as set, else the host's; without a domain a warning, without a name an error") {
+TEST_CASE("hostname: as set, else the host's; no domain is a warning, no name an error") {
   auto machine = config_test::machine();
   const auto with_name = [&](const std::string& name) {
     machine.host_name = [name] { return name; };
