@@ -29,7 +29,8 @@ class Vanish(LabCase):
                     {"tlsa": "3 1 1", "at": {stage: action}}, {"tlsa": "3 1 1"}])
         cls.body = {n: lab.domain(f"body{n}.example", {"at": {"body": BodyDrop(n)}})
                     for n in (1, 5000, 200_000)}
-        cls.close = {s: lab.domain(f"close-{s}.example", {"at": {s: Close("421 4.3.2 bye")}})
+        cls.close = {s: lab.domain(f"close-{s}.example", {
+            "tlsa": "3 1 1", "at": {s: Close("421 4.3.2 bye")}})
                      for s in STAGES if s != "handshake"}
         cls.octet = lab.domain("octet.example", [{"tlsa": "3 1 1",
                                                   "at": {"greeting": Drip("220 " + "x" * 60, 1)}}])

@@ -13,7 +13,8 @@ from lab.sternpost import LMTP
 class Transactions(LabCase):
     """Several domains, several fates."""
 
-    config = {"outbound": {"lmtp_wait": "2s", "recipient_wait": "20s", "host_memory": "1s"}}
+    config = {"outbound": {"max_connections_per_mx": 200, "lmtp_wait": "2s",
+                           "recipient_wait": "20s", "host_memory": "1s"}}
 
     @classmethod
     def publish(cls, lab):
@@ -190,7 +191,7 @@ class Octets(LabCase):
         received = got.header("Received")[0]
         self.assertRegex(received, r"from client\.lab .*127\.0\.0\.1")
         self.assertRegex(received, r"by edge\.lab .*with LMTP")
-        self.assertRegex(received, r"; .* [+-]\d{4}")
+        self.assertRegex(received, r";\s.* [+-]\d{4}")
 
     def test_large(self):
         data = message(size=30_000_000)

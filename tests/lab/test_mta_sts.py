@@ -73,12 +73,10 @@ class Modes(LabCase):
             with self.subTest(word):
                 self.refused(domain, self.lmtp(domain.rcpt), "451 4.7.5", domain.names[0],
                              "MTA-STS")
-        self.assertEqual(self.last(self.certs["expired"], "session")["result"],
-                         "certificate-expired")
-        self.assertEqual(self.last(self.certs["wrong"], "session")["result"],
-                         "certificate-host-mismatch")
-        self.assertEqual(self.last(self.certs["stranger"], "session")["result"],
-                         "certificate-not-trusted")
+                want = {"expired": "certificate-expired", "wrong": "certificate-host-mismatch",
+                        "stranger": "certificate-not-trusted"}.get(word)
+                if want:
+                    self.assertEqual(self.last(domain, "session")["result"], want)
         for domain in self.fine:
             with self.subTest(domain.name):
                 self.delivered(domain, self.lmtp(domain.rcpt))
@@ -313,7 +311,7 @@ class Cache(LabCase):
     def publish(cls, lab):
         add, plain = lab.domain, {"signing": None, "ttl": 1}
         cls.moved = add("moved.example", sts={"mx": ["mx.else.example"]}, **plain)
-        cls.same_id = add("sameid.example", sts={"mx": ["mx.else.example"]}, **plain)
+        cls.same_id = add("sameid.example", [{}, {}], sts={"mx": ["mx1.sameid.example"]}, **plain)
         cls.gone = add("gone.example", {"cert": "self"}, sts="enforce", **plain)
         cls.kept = add("kept.example", {"cert": "self"}, sts="enforce", **plain)
         cls.invalid = add("invalid.example", {"cert": "self"}, sts="enforce", **plain)
@@ -328,12 +326,17 @@ class Cache(LabCase):
         self.until_delivered(self.moved)
 
     def test_same_id_is_fetched_again_after_a_failure(self):
-        self.refused(self.same_id, self.lmtp(self.same_id.rcpt), "451 4.7.5")
-        self.lab.nginx.set("mta-sts.sameid.example", policy(mx=["mx1.sameid.example"]))
-        self.until_delivered(self.same_id)
+        """The domain moves to another MX and forgets to change the id: one fetch finds it out."""
+        domain = self.same_id
+        self.delivered(domain, self.lmtp(domain.rcpt))
+        self.lab.nginx.set("mta-sts.sameid.example", policy(mx=["mx2.sameid.example"]))
+        self.lab.republish(domain, [r for r in domain.records if not r.startswith("@ MX 10")])
+        self.lab.farm.down(domain.hosts[0])
+        domain.hosts.pop(0)
+        self.until_delivered(domain)
 
     def until_delivered(self, domain, tries=8):
-        """Sends as an MTA would, until the record's old TTL has passed."""
+        """Sends as an MTA would, until the records' old TTL has passed."""
         for _ in range(tries):
             out = self.lmtp(domain.rcpt)
             if out.reply.ok:

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The process under pressure and under systemd: sockets passed in, limits, descriptors that run out,
+"""The process under pressure and under systemd: passed sockets, limits, lack of descriptors,
 many idle sessions, addresses that swallow connections."""
 
 import resource
@@ -27,7 +27,7 @@ class Activated(Sternpost):
         self.pass_fds = (self.socket.fileno(),)
         shell = (f"exec 3<&{self.socket.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; "
                  f"exec {binary()} serve -c {self.config_file}")
-        self.argv = ["sh", "-c", shell]
+        self.argv = ["bash", "-c", shell]
         return super().start(timeout)
 
 

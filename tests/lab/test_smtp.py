@@ -76,6 +76,8 @@ class Transactions(LabCase):
 class Reuse(LabCase):
     """MX connections are kept for `idle_keepalive` and used again under the same terms."""
 
+    config = {"server": {"threads": 1}}         # each thread keeps connections of its own
+
     @classmethod
     def publish(cls, lab):
         cls.domain = lab.domain("d.example", {"tlsa": "3 1 1"})

@@ -1,5 +1,6 @@
 """Base of the lab's tests, and their main: each file is a program that runs alone."""
 
+import datetime
 import re
 import sys
 import traceback
@@ -7,6 +8,7 @@ import unittest
 
 from . import netns
 from .client import send
+from .procs import wait_for
 from .sternpost import LMTP, SMTP
 from .world import Lab
 
@@ -20,6 +22,7 @@ class LabCase(unittest.TestCase):
     config = {}
     lab = None
     sternpost = None
+    sent_at = ""
     begins = True           # False: the class starts Sternpost itself
 
     @classmethod
@@ -55,10 +58,12 @@ class LabCase(unittest.TestCase):
 
     def lmtp(self, rcpts, data=None, sender="a@front.lab", **options):
         """One message over LMTP; the Outcome."""
+        self.sent_at = _now()
         return send(LMTP, sender, rcpts, data, lmtp=True, **options)
 
     def smtp(self, rcpts, data=None, sender="a@front.lab", **options):
         """One message over SMTP; the Outcome."""
+        self.sent_at = _now()
         return send(SMTP, sender, rcpts, data, **options)
 
     # -- asserting -----------------------------------------------------------------------------
@@ -93,8 +98,17 @@ class LabCase(unittest.TestCase):
         return self.sternpost.wait_records(id=key, event=event)[-1]
 
     def last(self, domain, event="delivery"):
-        """The last log record about a domain."""
-        return self.sternpost.wait_records(domain=domain.name, event=event)[-1]
+        """The last log record about a domain, written since the last message was handed in."""
+        def found():
+            return [r for r in self.sternpost.records(domain=domain.name, event=event)
+                    if r["time"] >= self.sent_at]
+        return wait_for(found, f"a {event} record about {domain.name}")[-1]
+
+
+def _now():
+    """The present time as the log writes it, a little early: clocks of two processes."""
+    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(milliseconds=2)
+    return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Result(unittest.TextTestResult):

@@ -197,7 +197,8 @@ class Lab:
 
         txt: True: the usual record; False: none; a string or a list: these records' text.
         """
-        domain.records = [r for r in domain.records if not r.startswith(("_mta-sts ", "mta-sts "))]
+        domain.records = [r for r in domain.records
+                          if not r.startswith(("_mta-sts TXT ", "mta-sts A "))]
         texts = [f"v=STSv1; id={id};"] if txt is True else [] if not txt else txt
         for one in [texts] if isinstance(texts, str) else texts:
             domain.records.append(f'_mta-sts TXT "{one}"')
