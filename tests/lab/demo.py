@@ -4,7 +4,7 @@
 Prints what was published, what happened, the reply and the reason: only what the replies, the
 enforcement log and the MX hosts show. Exits 1 when an outcome is not the expected one.
 
-usage: demo.py [DIRECTORY]     where logs and configuration stay; default: a fresh one in /tmp
+usage: demo.py [DIRECTORY]     new or empty: logs and configuration stay there; default: in /tmp
 """
 
 import os
@@ -219,8 +219,10 @@ class Demo:
     @staticmethod
     def summary(record):
         """A delivery record in words."""
-        parts = [record["verdict"], f"requirement {record['requirement']}",
-                 f"policy {record['policy_type']}"]
+        parts = [record["verdict"]]
+        for key in ("requirement", "policy_type", "policy_mode"):
+            if record[key]:
+                parts.append(f"{key.replace('_type', '').replace('_', ' ')} {record[key]}")
         if record["tls_version"]:
             parts.append(f"{record['tls_version']}, peer {record['peer_auth']}")
         if record["protection"]:
@@ -288,8 +290,13 @@ class Demo:
         wanted = [x for x in lines if b'"delivery"' in x and b"dane-good.example" in x]
         if wanted:
             print("\n     The first of them, whole:")
-            print(textwrap.fill(wanted[0].decode(), WIDTH - 5, initial_indent="     ",
-                                subsequent_indent="     ", break_on_hyphens=False))
+            row = ""
+            for part in re.split(r'(?<=,)(?=")', wanted[0].decode()):    # between its keys
+                if len(row) + len(part) > WIDTH - 5:
+                    print(f"     {row}")
+                    row = ""
+                row += part
+            print(f"     {row}")
         broken = self.sternpost.chain_error()
         state = f"BROKEN at line {broken}" if broken else "whole"
         print(f"\n     {len(lines)} records; hash chain {state}")
@@ -306,9 +313,10 @@ class Demo:
                 ("policy cache", self.sternpost.path("state", "state.db")),
                 ("zones", self.lab.dns.path("zones")),
                 ("policy texts", self.lab.nginx.path("texts")),
-                ("MX mailboxes", f"{self.postfix.path('mail')}, {self.exim.path('mail')}"),
+                ("Postfix's mailbox", self.postfix.path("mail")),
+                ("Exim's mailbox", self.exim.path("mail")),
                 ("front's log", self.lab.path("postfix-front", "maillog"))):
-            print(f"     {name:<17}{path}")
+            print(f"     {name:<19}{path}")
 
 
 def main():
@@ -318,6 +326,9 @@ def main():
         return 0
     if not netns.inside():
         directory = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="sternpost-demo-")
+        if os.path.isdir(directory) and os.listdir(directory):
+            print(f"{directory} is not empty", file=sys.stderr)
+            return 2
         sys.argv[1:] = [os.path.abspath(directory)]
     netns.enter()
     demo = None
