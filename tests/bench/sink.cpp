@@ -3,15 +3,20 @@
 //
 //   bench_sink PORT NO_RESUME(0|1) ADDRESS=CERTIFICATE.pem …      (key and chain in one file)
 //
-// The command XSTAT on any connection answers "250 messages=N full=N resumed=N octets=N".
+// The command XSTAT on any connection answers "250 messages=N full=N resumed=N octets=N p50_us=N
+// p99_us=N", the last two over the messages that carry X-Bench-Sent (bench_load with a rate): from
+// that moment to the end of the data. XRST sets all to 0.
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -25,7 +30,33 @@ using asio::ip::tcp;
 
 struct Counts {
   unsigned long messages = 0, full = 0, resumed = 0, octets = 0;
+  std::vector<long> delays;  // µs
 } counts;
+
+long now_ns() {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
+}
+
+// When a message was sent, out of the first octets of its header; 0: it does not say.
+long sent_at(std::string_view head) {
+  constexpr std::string_view name = "X-Bench-Sent: ";
+  const std::size_t at = head.substr(0, 1024).find(name);
+  if (at == std::string_view::npos) return 0;
+  return std::strtol(std::string(head.substr(at + name.size(), 20)).c_str(), nullptr, 10);
+}
+
+std::string statistics() {
+  std::vector<long> sorted = counts.delays;
+  std::ranges::sort(sorted);
+  const auto part = [&sorted](std::size_t percent) {
+    return std::to_string(sorted.empty() ? 0 : sorted[(sorted.size() - 1) * percent / 100]);
+  };
+  return "250 messages=" + std::to_string(counts.messages) +
+         " full=" + std::to_string(counts.full) + " resumed=" + std::to_string(counts.resumed) +
+         " octets=" + std::to_string(counts.octets) + " p50_us=" + part(50) +
+         " p99_us=" + part(99) + "\r\n";
+}
 
 SSL_CTX* make_context(const std::string& file, bool no_resume) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
@@ -49,12 +80,16 @@ SSL_CTX* make_context(const std::string& file, bool no_resume) {
 // Reads a message's octets to the end of data; keeps only what may be part of the terminator.
 asio::awaitable<bool> swallow(proxy::Channel& channel) {
   std::string tail = "\r\n";
+  long sent = 0;
+  std::size_t seen = 0;
   for (;;) {
     if (channel.buffered().empty()) {
       auto got = co_await channel.fill();
       if (!got) co_return false;
     }
     const std::string_view have = channel.buffered();
+    if (!sent && seen < 2048) sent = sent_at(have);
+    seen += have.size();
     const std::string joined = tail + std::string(have.substr(0, 4));
     std::size_t used = std::string::npos;
     const std::size_t early = joined.find("\r\n.\r\n");
@@ -66,6 +101,7 @@ asio::awaitable<bool> swallow(proxy::Channel& channel) {
     if (used != std::string::npos) {
       counts.octets += used;
       channel.consume(used);
+      if (sent) counts.delays.push_back((now_ns() - sent) / 1000);
       co_return true;
     }
     counts.octets += have.size();
@@ -113,10 +149,10 @@ asio::awaitable<void> serve(proxy::Channel::Socket socket, SSL_CTX* context) {
       (void)sent;
       co_return;
     } else if (verb == "XSTA") {
-      out += "250 messages=" + std::to_string(counts.messages) +
-             " full=" + std::to_string(counts.full) +
-             " resumed=" + std::to_string(counts.resumed) +
-             " octets=" + std::to_string(counts.octets) + "\r\n";
+      out += statistics();
+    } else if (verb == "XRST") {
+      counts = Counts();
+      out += "250 2.0.0 ok\r\n";
     } else {
       out += "250 2.0.0 ok\r\n";
     }

@@ -1,0 +1,240 @@
+"""The programs that are compared, each in its own directory of the lab: a bare TLS client,
+Sternpost, Postfix as a relay that enforces DANE and MTA-STS, Exim in cut-through.
+
+MODES: "full": every message has a full handshake (the MX gives no tickets, nothing is kept open);
+"resumed": the MX gives tickets, nothing is kept open; "reuse": connections are kept open.
+"""
+
+import os
+import re
+
+from lab import exim, postfix, procs
+from lab.procs import LabError
+from lab.sternpost import Sternpost as Instance
+
+MODES = ("full", "resumed", "reuse")
+
+
+class Bare:
+    """bench_load itself, without any relay: the physical limit of this machine."""
+
+    name = "bare TLS client"
+    kind = "bare"
+    pid = None
+    synchronous = True
+
+    def __init__(self, world, mode):
+        self.world, self.mode = world, mode
+
+    def options(self):
+        """Where bench_load goes."""
+        return {"targets": self.world.targets, "port": 25, "tls": self.mode}
+
+    def start(self):
+        """Nothing to start."""
+
+    def prove(self):
+        """Nothing to prove: it authenticates nobody."""
+
+
+class Sternpost:
+    """As configured by default, but for addresses, directories and the lab's trust anchors."""
+
+    kind = "sternpost"
+    name = "Sternpost"
+    synchronous = True
+
+    def __init__(self, world, mode, changes=None):
+        self.world, self.mode = world, mode
+        number = world.number()
+        self.smtp, self.lmtp = f"127.0.0.1:{10000 + number}", f"127.0.0.1:{11000 + number}"
+        config = {"listen": [{"protocol": "smtp", "address": self.smtp},
+                             {"protocol": "lmtp", "address": self.lmtp}],
+                  "log": {"level": None}}
+        if mode != "reuse":
+            config["outbound"] = {"idle_keepalive": "0s"}
+        for section, keys in (changes or {}).items():
+            config.setdefault(section, {}).update(keys)
+        self.instance = Instance(world.lab.path(f"sternpost-{number}"), world.lab, config)
+
+    def options(self):
+        """Where bench_load goes."""
+        return {"target": self.smtp}
+
+    @property
+    def pid(self):
+        """The process."""
+        return self.instance.pid
+
+    def start(self):
+        """Starts it."""
+        self.world.lab.add(self.instance)
+
+    def stop(self):
+        """Ends it."""
+        self.instance.stop()
+
+    def prove(self):
+        """LabError unless the log says that every domain so far was authenticated by its policy."""
+        last = {}
+        for record in self.instance.records(event="delivery"):
+            last[record["domain"]] = record
+        for domain, record in last.items():
+            want = self.world.mechanism(domain)
+            got = record["policy_type"], record["protection"], record["verdict"]
+            if got != (want, "authenticated", "delivered"):
+                raise LabError(f"{domain} by {want}: {got} {record['reason']}")
+        if len(last) < self.world.warmed:
+            raise LabError(f"{len(last)} domains in the log")
+
+
+class _Instance(postfix.Postfix):
+    """With the services that connection reuse under TLS needs."""
+
+    def configure(self, **changes):
+        super().configure(**changes)
+        path = self.path("conf", "master.cf")
+        stat = os.stat(path)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("tlsproxy unix - - n - 0 tlsproxy\n")
+        os.utime(path, (stat.st_atime, stat.st_mtime))
+
+
+class Postfix:
+    """Postfix 3.7 that takes mail by SMTP and delivers it under DANE or MTA-STS.
+
+    MTA-STS, which it does not know, is put into its policy map as what it comes to: `secure`, with
+    the names of the policy. DNS comes from a validating unbound on the same machine.
+    """
+
+    kind = "postfix"
+    name = "Postfix"
+    synchronous = False         # it answers when it has queued the message
+
+    def __init__(self, world, mode, sessions=0, proof=False):
+        self.world, self.mode = world, mode
+        number = world.number()
+        self.address = f"127.0.2.{number}"
+        directory = world.lab.path(f"postfix-{number}")
+        os.makedirs(directory)
+        policies = os.path.join(directory, "policies")
+        with open(policies, "w", encoding="ascii") as file:
+            for domain in world.domains:
+                if world.mechanism(domain.name) == "sts":
+                    file.write(f"{domain.name} secure match={':'.join(domain.names)} "
+                               "servername=hostname\n")
+        settings = {
+            "smtp_tls_security_level": "dane", "smtp_tls_policy_maps": f"texthash:{policies}",
+            "smtp_tls_CAfile": world.lab.pki.ca_file, "smtpd_timeout": "300s",
+            "smtpd_tls_security_level": "none", "smtpd_peername_lookup": "no",
+            "default_process_limit": str(max(200, sessions + 100)),
+            "smtp_tls_loglevel": "1" if proof else "0",
+            "smtp_connection_cache_on_demand": "yes" if mode == "reuse" else "no"}
+        if mode == "reuse":
+            settings["smtp_tls_connection_reuse"] = "yes"
+            settings["smtp_connection_cache_destinations"] = " ".join(
+                d.name for d in world.domains)
+        if mode != "full":
+            settings["smtp_tls_session_cache_database"] = "btree:${data_directory}/scache"
+        self.instance = _Instance(directory, "relay.lab", [self.address], settings, workers=100)
+
+    def options(self):
+        """Where bench_load goes."""
+        return {"target": f"{self.address}:25"}
+
+    @property
+    def pid(self):
+        """The master."""
+        return self.instance.daemon.pid
+
+    def start(self):
+        """Starts it."""
+        self.world.lab.add(self.instance)
+
+    def stop(self):
+        """Ends it."""
+        self.instance.stop()
+
+    def prove(self):
+        """LabError unless it verified every session (an instance with proof=True)."""
+        procs.wait_for(lambda: self.instance.maillog.count("status=sent") >= self.world.warmed,
+                       "Postfix to log its deliveries")
+        good = len(re.findall("Verified TLS connection established", self.instance.maillog))
+        if good < self.world.warmed:
+            raise LabError(f"Postfix verified {good}:\n{self.instance.maillog[-3000:]}")
+
+    def why(self):
+        """What waits in its queue, for an error message."""
+        return "; ".join(sorted(set(self.instance.deferred().values())))[:500]
+
+
+class Exim:
+    """Exim that delivers while it receives (cut-through), DANE required, else a verified name."""
+
+    kind = "exim"
+    name = "Exim"
+    synchronous = True
+
+    def __init__(self, world, mode, sessions=0):
+        self.world, self.mode = world, mode
+        number = world.number()
+        self.address = f"127.0.2.{number}"
+        dane = "|".join(x.name.replace(".", r"\.") for x in world.domains
+                        if world.mechanism(x.name) == "tlsa")
+        config = f"""
+dns_dnssec_ok = 1
+acl_smtp_rcpt = take
+smtp_accept_max_per_connection = 0
+smtp_accept_queue_per_connection = 0
+smtp_connect_backlog = 500
+begin acl
+take:
+  accept control = cutthrough_delivery
+begin routers
+mx:
+  driver = dnslookup
+  transport = out
+  dnssec_request_domains = *
+  self = send
+begin transports
+out:
+  driver = smtp
+  dnssec_request_domains = *
+  hosts_require_dane = \\N^mx1\\.({dane})$\\N
+  hosts_require_tls = *
+  tls_verify_hosts = *
+  tls_verify_certificates = {world.lab.pki.ca_file}
+  tls_resumption_hosts = {'*' if mode == 'resumed' else ':'}
+  hosts_try_prdr =
+begin retry
+* * F,2h,1m
+"""
+        self.instance = exim.Exim(world.lab.path(f"exim-{number}"), "relay.lab", self.address,
+                                  config)
+        self.sessions = sessions
+
+    def options(self):
+        """Where bench_load goes."""
+        return {"target": f"{self.address}:25"}
+
+    @property
+    def pid(self):
+        """The daemon."""
+        return self.instance.daemon.pid
+
+    def start(self):
+        """Starts it."""
+        self.world.lab.add(self.instance)
+
+    def stop(self):
+        """Ends it."""
+        self.instance.stop()
+
+    def prove(self):
+        """LabError unless every delivery so far was verified."""
+        procs.wait_for(lambda: self.instance.mainlog.count(" >> ") >= self.world.warmed,
+                       "Exim to log its deliveries")
+        lines = [x for x in self.instance.mainlog.splitlines() if " >> " in x]
+        good = [x for x in lines if "CV=dane" in x or "CV=yes" in x]
+        if len(good) < self.world.warmed:
+            raise LabError("Exim: " + "\n".join(lines[-5:]))

@@ -1,0 +1,104 @@
+"""The table of a run, and its place in docs/benchmarks.md."""
+
+import datetime
+import os
+
+COLUMNS = (("bare", "bare TLS client"), ("sternpost", "Sternpost"), ("postfix", "Postfix"),
+           ("exim", "Exim"))
+BEGIN, END = "<!-- written by tests/bench/run --write -->", "<!-- end -->"
+LEGEND = """\
+Messages: messages a second · CPU seconds of the program per 1,000 messages · handshakes per message
+(full, and after + resumed). Latency: p50 (p99) in milliseconds. Memory: MB, proportional set size
+of all processes. The last columns compare Sternpost with the others in the same row: rate to rate,
+memory to memory, and for latency what it adds (p50, p99)."""
+
+
+def _handshakes(figures):
+    full, resumed = figures["full"], figures["resumed"]
+    return f"{full:.2f}" + (f" + {resumed:.2f}" if resumed >= 0.005 else "")
+
+
+def _rate(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _throughput(figures):
+    cpu = figures["cpu"]
+    return f"{_rate(figures['rate'])} · {cpu:.{3 if cpu < 0.1 else 2}f} · {_handshakes(figures)}"
+
+
+def _ratio(mine, other):
+    value = mine / other if other else 0
+    return f"{value:.{2 if value < 10 else 0}f} ×"
+
+
+def _latency(prefix):
+    def cell(figures):
+        p50, p99 = figures.get(prefix + "p50"), figures.get(prefix + "p99")
+        return None if p50 is None else f"{p50:.2f} ({p99:.2f})"
+
+    def compare(mine, other):
+        if other.get(prefix + "p50") is None:
+            return "–"
+        return (f"{mine[prefix + 'p50'] - other[prefix + 'p50']:+.2f} "
+                f"({mine[prefix + 'p99'] - other[prefix + 'p99']:+.2f})")
+    return cell, compare
+
+
+def _rows(item, relays):
+    """(title, cell, compare) of each table row that an item makes."""
+    figures = next(iter(relays.values()))
+    if "rate" in figures:
+        yield item.title, _throughput, lambda a, b: _ratio(a["rate"], b["rate"])
+    elif "memory" in figures:
+        yield (item.title, lambda f: f"{f['memory']:,.{1 if f['memory'] < 100 else 0}f}",
+               lambda a, b: _ratio(a["memory"], b["memory"]))
+    else:
+        yield (item.title + ": to the reply", *_latency(""))
+        yield (item.title + ": to the MX", *_latency("mx_"))
+
+
+def table(items, medians):
+    """The table, as Markdown with aligned columns."""
+    lines = [["work", *(title for _, title in COLUMNS), "to bare", "to Postfix", "to Exim"]]
+    for item in items:
+        relays = medians.get(item.name)
+        if not relays:
+            continue
+        for title, cell, compare in _rows(item, relays):
+            line = [title]
+            for kind, _ in COLUMNS:
+                line.append((cell(relays[kind]) if kind in relays else None) or "–")
+            for kind in ("bare", "postfix", "exim"):
+                both = kind in relays and "sternpost" in relays
+                line.append(compare(relays["sternpost"], relays[kind]) if both else "–")
+            lines.append(line)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    lines.insert(1, ["-" * w for w in widths])
+    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |"
+                     for line in lines) + "\n"
+
+
+def facts(known):
+    """When, where, how."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    lines = [f"{now:%Y-%m-%d %H:%M} UTC, `{known['command'].strip()}`: "
+             f"{known['rounds']} rounds, {known['seconds']:.0f} s.",
+             *(f"{line}." for line in known["machine"]),
+             f"Load average before: {known['load_before']:.2f}; used by others meanwhile: "
+             f"{known['others']:.0%} of the machine."]
+    return "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+def write(path, text, known):
+    """Puts the table between the marks in the document, which may lack them."""
+    old = f"# Benchmarks\n\n{BEGIN}\n{END}\n"
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            old = file.read()
+    if BEGIN not in old or END not in old:
+        old = old.rstrip("\n") + f"\n\n{BEGIN}\n{END}\n"
+    head, rest = old.split(BEGIN, 1)
+    tail = rest.split(END, 1)[1]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{head}{BEGIN}\n{facts(known)}\n{text}\n{LEGEND}\n{END}{tail}")
