@@ -49,7 +49,7 @@ class Match(LabCase):
                 out = self.lmtp(domain.rcpt)
                 self.delivered(domain, out)
         self.assertEqual(self.ee[0].mx.sessions[-1].sni, "mx1.ee0.example")
-        log = self.last(self.ee[0])
+        log = self.sternpost.wait_records(domain=self.ee[0].name, event="delivery")[0]
         self.assertEqual((log["verdict"], log["requirement"], log["policy_type"]),
                          ("delivered", "dane", "tlsa"))
         self.assertEqual((log["peer_auth"], log["protection"], log["mx_dnssec"], log["result"]),
