@@ -170,7 +170,7 @@ audit::Record outcome_record(const Transaction& transaction, const OutcomeNote& 
   }
   record.reason = known(outcome.reason);
   record.verdict = outcome.verdict;
-  if (outcome.observing) record.would_be = audit::Verdict::deferred;
+  record.would_be = outcome.would_be;
   record.reply = known(outcome.reply);
   record.local_parts = outcome.local_parts;
   return record;

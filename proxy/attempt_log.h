@@ -44,7 +44,7 @@ struct OutcomeNote {
   std::optional<base::Domain> domain;
   std::uint32_t recipients = 0;
   audit::Verdict verdict = audit::Verdict::deferred;
-  bool observing = false;             // enforce would have deferred
+  std::optional<audit::Verdict> would_be;  // in observe mode: what enforce would have said
   const policy::DomainPlan* plan = nullptr;
   const policy::Try* host_plan = nullptr;
   std::string host;

@@ -410,7 +410,9 @@ audit::Record Delivery::Impl::record_of(const Reply& reply, std::uint32_t recipi
   note.domain = domain;
   note.recipients = recipients;
   note.verdict = verdict;
-  note.observing = walk.observing();
+  if (snapshot->settings.mode == policy::Mode::observe) {
+    note.would_be = walk.observing() ? audit::Verdict::deferred : verdict;
+  }
   note.plan = walk.plan();
   if (walk.current()) {
     note.host_plan = walk.current()->plan;

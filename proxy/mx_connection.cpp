@@ -175,6 +175,12 @@ asio::awaitable<MxResult<std::unique_ptr<MxSession>>> PlainMx::start_tls(SslPtr 
   const SteadyTime deadline = times.at_most(times.limits->tls_timeout);
   auto reply = co_await wire_->command("STARTTLS\r\n", deadline);
   if (!reply) co_return base::fail(std::move(reply.error()));
+  if (reply->code == 421) {
+    // RFC 5321 §4.2.3: it closes the connection; that says nothing about TLS.
+    MxFailure failure{MxFailure::Kind::broken, "STARTTLS answered " + reply->str(),
+                      std::move(*reply), false};
+    co_return base::fail(std::move(failure));
+  }
   if (reply->code != 220) {
     MxFailure failure{MxFailure::Kind::refused, "STARTTLS answered " + reply->str(),
                       std::move(*reply), false};
@@ -251,10 +257,11 @@ asio::awaitable<MxResult<MxSession::Opened>> MxSession::mail_and_rcpt(
     auto to_mail = co_await wire_->read_reply(mail_end);
     if (!to_mail) co_return base::fail(std::move(to_mail.error()));
     auto to_rcpt = co_await wire_->read_reply(times.at_most(times.limits->rcpt_timeout));
-    if (!to_rcpt) co_return base::fail(std::move(to_rcpt.error()));
     opened.mail = std::move(*to_mail);
     // RFC 2920 §3.1: every status is looked at; a refused MAIL makes the RCPT's moot.
-    if (opened.mail.is_positive()) opened.rcpt = std::move(*to_rcpt);
+    if (!opened.mail.is_positive()) co_return opened;
+    if (!to_rcpt) co_return base::fail(std::move(to_rcpt.error()));
+    opened.rcpt = std::move(*to_rcpt);
     co_return opened;
   }
   auto to_mail = co_await wire_->command(mail, mail_end);

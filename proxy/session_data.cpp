@@ -67,7 +67,8 @@ asio::awaitable<bool> Session::receive_message() {
   const auto transaction = transfer_->transaction();
   smtp::DataScanner scanner;
   bool refused = false;
-  bool utf8_told = transaction->envelope.parameters.smtputf8;
+  // Without SMTPUTF8 in MAIL, 8-bit header fields are the sender's mistake, and pass untouched.
+  bool utf8_told = !transaction->envelope.parameters.smtputf8;
   for (;;) {
     if (channel_.buffered().empty()) {
       const bool more = co_await need_data();

@@ -362,6 +362,11 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     if (secured) {
       session = std::move(*secured);
       evidence = tls_client_->collect(session->channel().ssl(), plan);
+    } else if (secured.error().reply && secured.error().kind == MxFailure::Kind::broken) {
+      attempt.failure = secured.error().text;
+      log_attempt(worker_, *transaction_, domain_, plan_ ? &*plan_ : nullptr, attempt);
+      note_mx(ip, secured.error());
+      co_return nullptr;
     } else if (secured.error().kind == MxFailure::Kind::refused) {
       evidence = policy::NoStartTls{secured.error().text};
     } else {
@@ -385,9 +390,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     note(Rank::policy, denied->reply, verdict.result);
     const SteadyTime now = std::chrono::steady_clock::now();
     HostMemory& memory = *worker_.shared().host_memory;
-    memory.mark("t|" + terms, verdict.reason.empty() ? denied->reply.lines.front()
-                                                     : place(ip) + ": " + verdict.reason,
-                now, config_.outbound.host_memory);
+    memory.mark("t|" + terms, denied->reply.lines.front(), now, config_.outbound.host_memory);
     memory.mark("h|" + current_->host.str(), verdict.reason, now, config_.outbound.host_memory);
     co_return nullptr;
   }
