@@ -64,6 +64,13 @@ void judge_socket(Reading& reading, const std::string& at, const Listen& listen,
   }
 }
 
+// What a host offered before is not remembered yet: to take the key and do nothing would be a lie.
+void judge_downgrade(Reading& reading) {
+  if (reading.config.policy.on_downgrade != OnDowngrade::Defer) return;
+  reading.error(reading.place("policy.on_downgrade"),
+                "on_downgrade = \"defer\" is not part of this version");
+}
+
 void judge_listeners(Reading& reading, const Surroundings& surroundings) {
   const auto& all = reading.config.listen;
   if (all.empty() && reading.whole) {
@@ -176,6 +183,7 @@ void judge_rest(Reading& reading) {
 
 void judge_consistency(Reading& reading, const Surroundings& surroundings) {
   judge_listeners(reading, surroundings);
+  judge_downgrade(reading);
   judge_rules(reading);
   judge_exceptions(reading, surroundings.today);
   judge_rest(reading);

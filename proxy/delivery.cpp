@@ -422,6 +422,12 @@ audit::Record Delivery::Impl::record_of(const Reply& reply, std::uint32_t recipi
   note.link = link.get();
   note.result = link ? std::nullopt : walk.result();
   note.reason = reason;
+  // Why the relay itself says no, in the words of its reply.
+  if (note.reason.empty() && !link && failed && reply == *failed) {
+    for (const std::string& line : walk.reply().lines) {
+      note.reason += (note.reason.empty() ? "" : " ") + line;
+    }
+  }
   if (reply.code != 0) note.reply = reply.str();
   note.local_parts = local_parts;
   return outcome_record(*transaction, note);

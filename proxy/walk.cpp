@@ -299,7 +299,13 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
 }
 
 asio::awaitable<std::optional<MxSlots::Slot>> Walk::take_slot(base::Ip ip, SteadyTime budget) {
-  const SteadyTime end = std::min(budget, std::chrono::steady_clock::now() + slot_wait);
+  // Over LMTP before the session gives up on this domain (outbound.lmtp_wait), so that the reply
+  // says what was waited for.
+  const auto patience = transaction_->lmtp
+                            ? std::min<std::chrono::milliseconds>(
+                                  slot_wait, config_.outbound.lmtp_wait * 2 / 3)
+                            : std::chrono::milliseconds(slot_wait);
+  const SteadyTime end = std::min(budget, std::chrono::steady_clock::now() + patience);
   const auto executor = worker_.io().get_executor();
   for (;;) {
     auto slot = worker_.shared().slots->take(ip, config_.outbound.max_connections_per_mx);

@@ -210,23 +210,6 @@ class Verified(LabCase):
         self.delivered(self.signed, self.lmtp(self.signed.rcpt))
 
 
-class Downgrade(LabCase):
-    """policy.on_downgrade = "defer"."""
-
-    config = {"policy": {"on_downgrade": "defer"}, "outbound": {"idle_keepalive": "0s"}}
-
-    @classmethod
-    def publish(cls, lab):
-        cls.domain = lab.domain("d.example", {"cert": "self"})
-
-    def test_downgrade(self):
-        self.delivered(self.domain, self.lmtp(self.domain.rcpt))
-        self.domain.mx.forget()
-        self.domain.mx.starttls = False
-        self.refused(self.domain, self.lmtp(self.domain.rcpt), "451 4.7.4")
-        self.assertTrue(self.sternpost.wait_records(event="downgrade-suspected"))
-
-
 class Log(LabCase):
     """The enforcement log: its keys, its silence about people, its chain, and a full disk."""
 
