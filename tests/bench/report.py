@@ -58,17 +58,20 @@ def _rows(item, relays):
         yield (item.title + ": to the MX", *_latency("mx_"))
 
 
-def table(items, medians):
-    """The table, as Markdown with aligned columns."""
+def table(items, medians, errors):
+    """The table, as Markdown with aligned columns. errors: {(item name, kind): why}."""
     lines = [["work", *(title for _, title in COLUMNS), "to bare", "to Postfix", "to Exim"]]
     for item in items:
-        relays = medians.get(item.name)
+        relays = {k: v for k, v in medians.get(item.name, {}).items()
+                  if (item.name, k) not in errors}
         if not relays:
             continue
         for title, cell, compare in _rows(item, relays):
             line = [title]
             for kind, _ in COLUMNS:
-                line.append((cell(relays[kind]) if kind in relays else None) or "–")
+                failed = (item.name, kind) in errors
+                line.append("failed" if failed else
+                            (cell(relays[kind]) if kind in relays else None) or "–")
             for kind in ("bare", "postfix", "exim"):
                 both = kind in relays and "sternpost" in relays
                 line.append(compare(relays["sternpost"], relays[kind]) if both else "–")

@@ -138,7 +138,7 @@ class Idle:
 
 @dataclass
 class Memory:
-    """Memory of the relay's processes, measured once: a median would change nothing."""
+    """Memory of a fresh relay's processes after one message to each domain; measured once."""
 
     name: str
     title: str
@@ -153,6 +153,7 @@ class Memory:
         """One measurement: {"memory": MB}."""
         if last:
             return last
+        bench.world.warm(relay, FEW, connections=1)
         if self.body:
             return {"memory": self._peak(bench, relay) / 1e6}
         idle = Idle(relay.options()["target"], self.sessions)
@@ -216,7 +217,7 @@ class Bench:
 
     def __init__(self, world, rounds, seconds):
         self.world, self.rounds, self.seconds = world, rounds, seconds
-        self.relays, self.figures = {}, {}
+        self.relays, self.figures, self.errors = {}, {}, {}
 
     def relay(self, kind, mode, item):
         """The running relay of a kind for a mode; started, warmed and proved at its first use."""
@@ -225,21 +226,21 @@ class Bench:
         if key not in self.relays:
             made = {"bare": relays.Bare, "sternpost": relays.Sternpost,
                     "postfix": relays.Postfix, "exim": relays.Exim}[kind]
-            extra = {"sessions": sessions} if kind == "postfix" else {}
-            if kind == "postfix" and not any(k[0] == kind for k in self.relays):
-                self._prove_postfix()
-            relay = made(self.world, mode, **extra)
+            if kind in ("postfix", "exim") and not any(k[0] == kind for k in self.relays):
+                self._prove(made)
+            relay = made(self.world, mode, **({"sessions": sessions} if sessions and
+                                              kind == "postfix" else {}))
             relay.start()
             self.relays[key] = relay
-            if relay.pid and not (isinstance(item, Memory) and not item.body):
+            if relay.pid and not isinstance(item, Memory):
                 self.world.warm(relay, DOMAINS)
-                if kind != "postfix":
+                if kind == "sternpost":
                     relay.prove()
         return self.relays[key]
 
-    def _prove_postfix(self):
-        """An instance that logs TLS, which the measured ones do not, shows what their settings do."""
-        proof = relays.Postfix(self.world, "full", proof=True)
+    def _prove(self, made):
+        """Another instance, which logs what the measured ones do not, shows that it verifies."""
+        proof = made(self.world, "full", proof=True)
         proof.start()
         self.world.warm(proof, FEW)
         proof.prove()
@@ -261,18 +262,28 @@ class Bench:
             kinds = [k for k in item.kinds if k != "exim" or self._has_exim()]
             turn = number % len(kinds)
             for kind in kinds[turn:] + kinds[:turn]:
-                before = self.figures.setdefault(item.name, {}).setdefault(kind, [])
-                relay = self.relay(kind, mode, item)
-                if relay.pid and (kind, mode) not in warm and not isinstance(item, Memory):
-                    self.world.warm(relay, item.domains)
-                    warm.add((kind, mode))
-                got = item.measure(self, relay, before[-1] if before else None)
-                before.append(got)
-                if isinstance(item, Memory):
-                    relay.stop()
-                told = ", ".join(f"{k} {v:.4g}" for k, v in got.items())
-                print(f"{number + 1}/{self.rounds} {item.name:<20} {relay.name:<16} {told}",
+                if (item.name, kind) in self.errors:
+                    continue
+                try:
+                    told = self._one(item, kind, warm)
+                except LabError as error:
+                    self.errors[item.name, kind] = told = str(error)
+                    self.world.new_sink(tickets=mode != "full")     # nothing late may be counted
+                print(f"{number + 1}/{self.rounds} {item.name:<20} {kind:<10} {told}",
                       file=sys.stderr, flush=True)
+
+    def _one(self, item, kind, warm):
+        """One measurement, kept; its figures as text."""
+        before = self.figures.setdefault(item.name, {}).setdefault(kind, [])
+        relay = self.relay(kind, item.mode, item)
+        if relay.pid and (kind, item.mode) not in warm and not isinstance(item, Memory):
+            self.world.warm(relay, item.domains)
+            warm.add((kind, item.mode))
+        got = item.measure(self, relay, before[-1] if before else None)
+        before.append(got)
+        if isinstance(item, Memory):
+            relay.stop()
+        return ", ".join(f"{k} {v:.4g}" for k, v in got.items())
 
     @staticmethod
     def _has_exim():

@@ -121,10 +121,10 @@ class World:
             why = relay.why() if hasattr(relay, "why") else ""
             raise LabError(f"{relay.name}: {error}: {self.sink.counts()} {why}") from None
 
-    def warm(self, relay, domains):
+    def warm(self, relay, domains, connections=4):
         """One message to each domain: caches full, processes there."""
         before = self.sink.counts()["messages"]
-        self.load(relay, connections=4, messages=domains, domains=domains, size=1024)
+        self.load(relay, connections=connections, messages=domains, domains=domains, size=1024)
         self.arrived(before + domains, relay)
         self.warmed = domains
 
