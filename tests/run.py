@@ -47,6 +47,20 @@ def plain_counts(output):
     return (int(lines[-1][0]), int(lines[-1][1])) if lines else None
 
 
+def rule_counts(output):
+    """Rules of the tidy check kept and broken; each says "RULE: N passed, N failed"."""
+    rules = re.findall(r": \d+ passed, (\d+) failed$", output, re.MULTILINE)
+    broken = sum(1 for failed in rules if failed != "0")
+    return (len(rules) - broken, broken) if rules else None
+
+
+def unittest_counts(output):
+    """Python's unittest: "Ran 8 tests …", then OK or FAILED (failures=1, errors=1)."""
+    ran = re.search(r"^Ran (\d+) tests?", output, re.MULTILINE)
+    bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
+    return (int(ran[1]) - bad, bad) if ran else None
+
+
 def steps():
     found = [("lab", ["python3", "tests/lab/run"], plain_counts)]
     for name in THREADED:
@@ -59,7 +73,8 @@ def steps():
         if program.is_file() and os.access(program, os.X_OK):
             corpus = ROOT / "tests" / "fuzz" / "corpus" / program.name.removeprefix("fuzz_")
             found.append((program.name, [program, corpus], None))
-    found.append(("tidy", ["python3", "tests/tidy/check.py"], plain_counts))
+    found.append(("tidy", ["python3", "tests/tidy/check.py"], rule_counts))
+    found.append(("tidy's own tests", ["python3", "tests/tidy/check_test.py"], unittest_counts))
     return found
 
 
