@@ -38,6 +38,7 @@ int serve(const std::string& config_path) {
   const config::Log& log = loaded.config->log;
   base::log_init(config::name_of(log.level), log.format == config::LogFormat::Json);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // A limit of file sizes is an error of the log, not the end.
   raise_descriptor_limit();
   try {
     Daemon daemon(config_path, loaded.config);

@@ -154,8 +154,8 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.log = made->log_.get();
   shared.host_memory = &made->host_memory_;
   shared.slots = &made->slots_;
-  shared.keep_policy = [store = static_cast<store::Store*>(made->store_.get())](const tlsrpt::Policy& policy,
-                                                    const std::string& digest) {
+  store::Store* const store = made->store_.get();
+  shared.keep_policy = [store](const tlsrpt::Policy& policy, const std::string& digest) {
     if (!store->has_policy_strings(digest)) {
       store->put_policy_strings(digest, policy_json(policy));
     }
