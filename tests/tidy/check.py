@@ -19,8 +19,8 @@ RANK = {folder: rank for rank, row in enumerate(ROWS) for folder in row}
 LIBRARIES = {
     r"boost/(asio|beast)": ["proxy/*", "dns/unbound_*", "dns/await.h", "policy/*_fetcher*",
                             "policy/sts_engine*"],
-    r"openssl/": ["proxy/tls_*", "proxy/channel.cpp", "proxy/boost_impl.cpp", "dane/openssl*", "policy/*_fetcher*",
-                  "audit/hash.*", "tlsrpt/result.cpp"],
+    r"openssl/": ["proxy/tls_*", "proxy/channel.cpp", "proxy/boost_impl.cpp", "dane/openssl*",
+                  "policy/*_fetcher*", "audit/hash.*", "tlsrpt/result.cpp"],
     r"toml\+\+/": ["config/load*"],
     r"spdlog/": ["base/log.*"],
     r"sqlite3\.h": ["store/sqlite*", "store/database.*"],
