@@ -204,7 +204,8 @@ void Daemon::record_config(const std::string& reason) {
 }
 
 void Daemon::reload() {
-  notify::reloading();
+  // Before the first READY=1 there is nothing that systemd could take for reloaded.
+  if (told_ready_) notify::reloading();
   config::LoadResult loaded = config::load(config_path_);
   for (const auto& issue : loaded.warnings) {
     base::log_warn("", config::text_of(issue, "warning"));
@@ -218,8 +219,11 @@ void Daemon::reload() {
   } else {
     adopt(std::move(loaded.config));
   }
-  notify::ready(status_text());
-  if (!told_ready_) notify::status(status_text());
+  if (told_ready_) {
+    notify::ready(status_text());
+  } else {
+    notify::status(status_text());
+  }
 }
 
 void Daemon::adopt(std::shared_ptr<const config::Config> config) {
