@@ -83,7 +83,8 @@ void Session::bad_command(const smtp::Reply& reply) {
 // `name` is empty where the command does not belong to the protocol (RFC 2033 §4.1).
 void Session::on_hello(std::string name, bool extended) {
   if (name.empty()) {
-    bad_command(own(500, EnhancedCode{5, 5, 1}, lmtp_ ? "LMTP begins with LHLO" : "No LHLO in SMTP"));
+    const char* const text = lmtp_ ? "LMTP begins with LHLO" : "No LHLO in SMTP";
+    bad_command(own(500, EnhancedCode{5, 5, 1}, text));
     return;
   }
   end_transfer("the client greeted again");  // RFC 5321 §4.1.4: as RSET.
