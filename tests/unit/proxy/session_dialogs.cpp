@@ -4,10 +4,11 @@
 // one, none sees two, and a client that stays gets 4xx, never 5xx, and never silence.
 //
 // A line of a dialog: SIDE > TEXT (this side sends), SIDE < TEXT (this side receives). SIDE is
-// "client" or a domain, each of which has one MX host. What the client receives is a code, and where
-// it is the answer for a recipient, for which: "250 rcpt a.example", "250 dot a.example". What an MX receives is the start
-// of the line, "*data*" for a message up to its dot, or "*end*" for the end of the connection.
-// "$LF" stands for a bare LF. "protocol smtp|lmtp" and "set KEY VALUE" come first; "#" begins a comment.
+// "client" or a domain, each of which has one MX host. What the client receives is a code and,
+// where it is the answer for a recipient, for which: "250 rcpt a.example", "250 dot a.example".
+// What an MX receives is the start of the line, "*data*" for a message up to its dot, or "*end*"
+// for the end of the connection. "$LF" stands for a bare LF. "protocol smtp|lmtp" and
+// "set KEY VALUE" (milliseconds, or octets) come first; "#" begins a comment.
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
