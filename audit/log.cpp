@@ -131,6 +131,7 @@ QueuedLine FileLog::note(Event event, const std::string& reason) const {
 
 // Writes what is waiting; true where nothing is left.
 bool FileLog::written() {
+  if (options_.before_write && !waiting_.empty()) options_.before_write();
   const bool fine = writer_.write(waiting_);
   budget_.healthy = fine;
   waiting_count_ = waiting_.size();

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -30,6 +31,8 @@ struct LogOptions {
   std::string start_reason;                        // for the `start` record
   std::uint64_t window = 8ULL << 20;               // octets held free ahead of the file's end
   std::size_t capacity = 20000;                    // lines queued that no reservation covers
+  // On the writer's thread, before a batch is written: puts on disk what its lines refer to.
+  std::function<void()> before_write;
 };
 
 // The promise that one record (of at most `line_limit` octets) can be written. Taken before the

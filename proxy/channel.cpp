@@ -173,6 +173,12 @@ void Channel::consume(std::size_t octets) {
 }
 
 bool Channel::make_room(std::size_t limit) {
+  if (filled_ && end_ == 0 && capacity_ < limit) {  // A body: larger reads from now on.
+    capacity_ = std::min(limit, capacity_ * 4);
+    buffer_.reset(new char[capacity_]);
+    filled_ = false;
+    return true;
+  }
   if (end_ < capacity_ && end_ - start_ < limit) return true;
   if (end_ - start_ >= limit) return false;
   if (start_ > 0) {
@@ -200,6 +206,7 @@ asio::awaitable<IoResult<std::size_t>> Channel::fill(std::size_t limit) {
     auto got = try_read(buffer_.get() + end_, room, want);
     if (!got) co_return got;
     if (*got > 0) {
+      filled_ = *got == room;
       end_ += *got;
       co_return got;
     }
@@ -234,6 +241,7 @@ void Channel::release_buffer() {
   if (start_ != end_ || !buffer_) return;
   buffer_.reset();
   capacity_ = start_ = end_ = 0;
+  filled_ = false;
 }
 
 asio::awaitable<void> Channel::wait_readable() {

@@ -109,6 +109,7 @@ class Channel {
   std::size_t capacity_ = 0;
   std::size_t start_ = 0;  // of what is not consumed
   std::size_t end_ = 0;
+  bool filled_ = false;    // the last read took all the room there was: more is to come
   asio::steady_timer timer_;
   SteadyTime deadline_ = SteadyTime::max();
   SteadyTime armed_ = SteadyTime::max();

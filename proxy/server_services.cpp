@@ -28,8 +28,10 @@ dns::UnboundOptions resolver_options(const config::Dns& dns, bool validating) {
   return options;
 }
 
-audit::LogOptions log_options(const config::Log& log, const std::string& start_reason) {
+audit::LogOptions log_options(const config::Log& log, const std::string& start_reason,
+                              std::function<void()> before_write) {
   audit::LogOptions options;
+  options.before_write = std::move(before_write);
   options.path = log.enforcement;
   options.rotate = std::chrono::duration_cast<std::chrono::seconds>(log.rotate);
   options.retention = std::chrono::duration_cast<std::chrono::seconds>(log.retention);
@@ -138,8 +140,13 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   made->plain_resolver_ = std::move(*plain);
 
   made->head_ = std::make_unique<StoredHead>(*made->store_);
-  auto log = audit::EnforcementLog::open(log_options(config.log, start_reason), *made->head_,
-                                         made->clock_);
+  // A digest in the log whose strings a kill has lost would say nothing: strings first.
+  Services* const self = made.get();
+  auto strings_first = [self] {
+    if (self->strings_posted_.exchange(false)) (void)self->store_->flush();
+  };
+  auto log = audit::EnforcementLog::open(
+      log_options(config.log, start_reason, std::move(strings_first)), *made->head_, made->clock_);
   if (!log) return base::fail(unavailable(log.error().text));
   made->log_ = std::move(*log);
 
@@ -154,11 +161,10 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.log = made->log_.get();
   shared.host_memory = &made->host_memory_;
   shared.slots = &made->slots_;
-  store::Store* const store = made->store_.get();
-  shared.keep_policy = [store](const tlsrpt::Policy& policy, const std::string& digest) {
-    if (!store->has_policy_strings(digest)) {
-      store->put_policy_strings(digest, policy_json(policy));
-    }
+  shared.keep_policy = [self](const tlsrpt::Policy& policy, const std::string& digest) {
+    if (self->store_->has_policy_strings(digest)) return;
+    self->store_->put_policy_strings(digest, policy_json(policy));
+    self->strings_posted_ = true;
   };
   return made;
 }

@@ -52,6 +52,7 @@ class Services {
   base::SystemClock clock_;
   base::Random random_;
   Descriptor lock_;
+  std::atomic<bool> strings_posted_{false};  // to the store, not known to be on disk
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<StoredHead> head_;
   std::unique_ptr<audit::EnforcementLog> log_;
