@@ -231,11 +231,11 @@ class Bench:
             relay = made(self.world, mode, **({"sessions": sessions} if sessions and
                                               kind == "postfix" else {}))
             relay.start()
-            self.relays[key] = relay
             if relay.pid and not isinstance(item, Memory):
                 self.world.warm(relay, DOMAINS)
                 if kind == "sternpost":
                     relay.prove()
+            self.relays[key] = relay
         return self.relays[key]
 
     def _prove(self, made):
