@@ -15,6 +15,7 @@ namespace limits = base::limits;
 namespace {
 
 constexpr std::size_t input_limit = limits::body_chunk;  // octets read ahead of their command
+constexpr std::size_t output_limit = 16384;             // of replies kept for one write
 constexpr std::chrono::seconds proxy_header_wait{10};
 constexpr std::chrono::minutes reply_wait{5};  // for the client to take a reply
 
@@ -66,6 +67,8 @@ asio::awaitable<void> Session::converse() {
     auto line = co_await next_line();
     if (!line) break;
     co_await obey(std::move(*line));
+    // A client that pipelines and does not read is not obeyed any further.
+    if (out_.size() >= output_limit) co_await flush();
   }
 }
 

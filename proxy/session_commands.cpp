@@ -229,7 +229,8 @@ std::optional<smtp::Reply> Session::recipient_refusal() {
 
 void Session::on_rcpt(smtp::Rcpt rcpt) {
   if (!transfer_) {
-    bad_command(own(503, EnhancedCode{5, 5, 1}, "MAIL comes first"));
+    // RFC 2920 §3.1: many of them may stand behind a MAIL that was refused.
+    say_own(503, EnhancedCode{5, 5, 1}, "MAIL comes first");
     return;
   }
   if (transfer_->recipients() >= limits::recipients) {

@@ -10,9 +10,9 @@ using smtp::EnhancedCode;
 
 asio::awaitable<void> Session::on_data() {
   if (!transfer_ || transfer_->accepted() == 0) {
-    // RFC 2033 §4.2: 503 where no recipient was accepted.
-    bad_command(own(503, EnhancedCode{5, 5, 1},
-                    transfer_ ? "No recipient was accepted" : "MAIL and RCPT come first"));
+    // RFC 2033 §4.2: 503 where no recipient was accepted. No mistake of a client that pipelines.
+    say_own(503, EnhancedCode{5, 5, 1},
+            transfer_ ? "No recipient was accepted" : "MAIL and RCPT come first");
     co_return;
   }
   co_await flush();
@@ -31,7 +31,6 @@ asio::awaitable<void> Session::on_data() {
   if (over_) co_return;
   const bool whole = co_await receive_message();
   if (!whole) co_return;
-  phase_ = Phase::final;
   transfer_->finish();
   co_await tell_finals();
   end_transfer("the transaction is over");
@@ -88,6 +87,8 @@ asio::awaitable<bool> Session::receive_message() {
       transfer_->needs_smtputf8(own(554, EnhancedCode{5, 6, 9},
                                     "A header field needs SMTPUTF8, which the MX does not have"));
     }
+    // From here on a drain waits for the MX's answer, however long the last octets take.
+    if (step.ended) phase_ = Phase::final;
     if (!refused) {
       if (!step.pending.empty()) co_await transfer_->write(step.pending);
       if (!step.content.empty()) co_await transfer_->write(step.content);
@@ -110,8 +111,9 @@ asio::awaitable<void> Session::tell_finals() {
       ++told;
       continue;
     }
-    co_await await_change(SteadyTime::max());
+    co_await flush();
     if (!output_lost_ && !client_gone()) confirmed = told;
+    co_await await_change(SteadyTime::max());
   }
   const bool gone = client_gone();
   co_await flush();
