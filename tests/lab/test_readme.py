@@ -147,9 +147,8 @@ class Front(LabCase):
 
     def test_a_refusal_of_the_relay_waits_in_the_queue_with_its_reason(self):
         self.assertTrue(self.front.submit([self.bad.rcpt], message("bad")).reply.ok)
-        text = self.front.deferred_text(self.bad.rcpt)
-        self.assertIn("mx1.bad.example", text)
-        self.assertIn("TLSA", text)
+        text = self.front.deferred_text(self.bad.rcpt)       # Sendmail's mailq cuts it short
+        self.assertRegex(text, r"451 4\.7\.5 .*TLSA.* mx1\.bad\.")
         self.assertEqual(self.bad.messages, [])
 
     def test_one_bad_domain_costs_the_others_nothing(self):
