@@ -26,6 +26,7 @@ ENVIRONMENT = dict(
     ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1",
     UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
     TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1",
+    STERNPOST=str(ASAN / "sternpost"),  # the program that the lab tests
 )
 
 
@@ -62,7 +63,7 @@ def unittest_counts(output):
 
 
 def steps():
-    found = [("lab", ["python3", "tests/lab/run"], plain_counts)]
+    found = [("lab", ["python3", "tests/lab/run", "-j", "3"], plain_counts)]
     for name in THREADED:
         if (TSAN / "tests" / name).exists():
             found.append((f"tsan {name}", [TSAN / "tests" / name], catch_counts))
