@@ -173,6 +173,29 @@ def rfc_map(_tree):
     yield ("docs/rfc-map.md", 1, "not up to date: run contrib/rfc-map") if done.returncode else None
 
 
+NAMED = re.compile(r"`(tests/[\w/.]+)(?:::([^`]+))?`")
+TITLE = re.compile(r'TEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)')
+
+
+def has_test(text, name):
+    """Whether a test file has that Class.method, TEST_CASE title or scenario title."""
+    if re.fullmatch(r"\w+\.test_\w+", name):
+        kind, method = name.split(".")
+        return all(re.search(pattern, text, re.M)
+                   for pattern in (rf"^class {kind}\b", rf"^    def {method}\("))
+    titles = ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', x)) for x in TITLE.findall(text)]
+    return name in titles or f'title = "{name}"' in text
+
+
+def named_tests(tree):
+    """Tests that docs/threats.md names, as `FILE` or `FILE::NAME`."""
+    for number, line in enumerate(tree.text.get("docs/threats.md", "").split("\n"), 1):
+        for file, name in NAMED.findall(line):
+            text = tree.text.get(file)
+            fine = text is not None and (not name or has_test(text, name))
+            yield None if fine else ("docs/threats.md", number, f"no such test: {file}::{name}")
+
+
 RULES = {
     "folders include only folders to their right": folder_order,
     "libraries stay where they belong": library_placement,
@@ -184,6 +207,7 @@ RULES = {
     "no mention of the workplace": matching(FORBIDDEN, "forbidden"),
     "RFC citations have one form": rfc_form,
     "docs/rfc-map.md is up to date": rfc_map,
+    "tests that docs/threats.md names exist": named_tests,
 }
 
 

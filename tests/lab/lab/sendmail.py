@@ -1,7 +1,7 @@
 """Real Sendmail 8.17, unpacked beside Postfix: as the MTA in front.
 
-Program, m4 and the files of sendmail-cf come from build/lab/sendmail (contrib/lab-packages puts
-them there). Each instance has its own configuration, made by m4 from an .mc text, and its own queue.
+Program, m4 and the files of sendmail-cf come from build/lab/sendmail, where contrib/lab-packages
+puts them. Each instance has its own configuration, made by m4 from an .mc text, and its own queue.
 """
 
 import os
