@@ -1,8 +1,13 @@
 #!/usr/bin/python3
-"""README.md: the lines that attach an MTA, taken out of the file and tried with the real MTA."""
+"""README.md: the lines that attach an MTA, taken out of the file and tried with the real MTA; and
+the commands of docs/operating.md."""
 
+import json
 import os
 import re
+import socket
+import subprocess
+import sys
 
 from lab.case import LabCase, main
 from lab.client import message
@@ -10,7 +15,7 @@ from lab.exim import Exim
 from lab.postfix import Postfix
 from lab.procs import wait_for
 from lab.sendmail import SendmailFront
-from lab.sternpost import ROOT
+from lab.sternpost import ROOT, binary
 
 WRONG = "3 1 1 " + "00" * 32
 
@@ -191,6 +196,64 @@ class SendmailLmtp(Front):
     """README: Sendmail."""
 
     heading, kind = "Sendmail", SendmailByReadme
+
+
+class Words(LabCase):
+    """The configuration in README.md, and the commands in docs/operating.md."""
+
+    @classmethod
+    def publish(cls, lab):
+        cls.domain = lab.domain("d.example", {"tlsa": "3 1 1"})
+
+    def text(self, *names):
+        """A document."""
+        with open(os.path.join(ROOT, *names), encoding="utf-8") as file:
+            return file.read()
+
+    def test_configuration(self):
+        words = re.search(r"^```toml\n(.*?)^```$", self.text("README.md"), re.M | re.S)[1]
+        path = self.lab.path("readme.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(words)
+        done = subprocess.run([binary(), "config", "check", "-c", path], capture_output=True,
+                              text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, f"{path}: no mistakes\n"))
+
+    def test_chain(self):
+        for _ in range(3):
+            self.reply(self.lmtp(self.domain.rcpt), "250 2.0.0")
+        self.sternpost.wait_records(3, event="delivery")
+        script = re.search(r"<<'END'\n(.*?)^END$", self.text("docs", "operating.md"),
+                           re.M | re.S)[1]
+
+        def verify(path):
+            done = subprocess.run([sys.executable, "-", path], input=script, capture_output=True,
+                                  text=True, check=False)
+            return done.returncode, done.stdout + done.stderr
+        self.assertEqual(verify(self.sternpost.enforcement), (0, "whole\n"))
+        forged = self.lab.path("forged.jsonl")
+        with open(forged, "wb") as file:
+            lines = self.sternpost.lines()
+            lines[1] = lines[1].replace(b"d.example", b"e.example")
+            file.write(b"\n".join(lines) + b"\n")
+        self.assertEqual(verify(forged), (1, f"{forged}:3: the chain is broken\n"))
+
+    def test_control_socket(self):
+        table = self.text("docs", "operating.md").split("## The control socket")[1]
+        table = table.split("\n## ")[0]
+        commands = re.findall(r"^\| `([a-z ]+)` \|", table, re.M)
+        self.assertIn("status", commands)
+        for command in commands:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(30)
+                sock.connect(self.sternpost.config["server"]["control"])
+                sock.sendall(json.dumps({"command": command, "domain": "d.example"}).encode() +
+                             b"\n")
+                answer = json.loads(sock.makefile("rb").readline())
+            self.assertNotEqual(answer.get("error"), "command not known")
+            if command == "status":
+                keys = re.findall(r"`(\w+)`", table.split("| `status` |")[1].split("\n")[0])
+                self.assertEqual([k for k in keys if k not in answer], [])
 
 
 if __name__ == "__main__":
