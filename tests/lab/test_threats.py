@@ -57,6 +57,14 @@ class Terms(LabCase):
         self.reply(self.lmtp(self.strict.rcpt), "250 2.0.0")
         self.assertFalse(host.sessions[-1].resumed)
 
+    def test_tls_required_no_turns_nothing_off(self):
+        """RFC 8689 §3's field stands on ordinary list mail: it is passed on and not acted on."""
+        data = b"TLS-Required: No\r\n" + message()
+        got = self.lmtp([self.blocked.rcpt, self.plain.rcpt], data)
+        self.assertEqual([got.of(0).status, got.of(1).status], ["451 4.7.5", "250 2.0.0"])
+        self.assertEqual(self.plain.messages[-1].header("TLS-Required"), ["No"])
+        self.assertEqual(self.blocked.messages, [])
+
     def test_a_new_id_and_a_policy_host_that_is_blocked(self):
         """RFC 8461 §3.3: the unexpired policy stays in force."""
         self.refused(self.blocked, self.lmtp(self.blocked.rcpt), "451 4.7.5")
