@@ -104,7 +104,8 @@ class SendmailByReadme(SendmailFront):
 
     def deferred_text(self, rcpt):
         """Why a recipient waits."""
-        return self.wait_queued(rcpt)
+        text = self.wait_queued("(Deferred: ")
+        return text[:text.index(f"<{rcpt}>")]
 
 
 class Front(LabCase):

@@ -127,7 +127,8 @@ class Sizes(LabCase):
     @classmethod
     def setUpClass(cls):
         # AddressSanitizer keeps freed memory in quarantine; 1 MiB of it is enough here.
-        os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1"
+        options = [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1"]
+        os.environ["ASAN_OPTIONS"] = ":".join(filter(None, options))
         super().setUpClass()
 
     def peak(self):
