@@ -88,9 +88,10 @@ base::Result<TlsClient::Context, base::Error> TlsClient::make_context(const conf
   Context context(SSL_CTX_new(TLS_client_method()));
   if (!context) return base::fail(openssl_error("no TLS context"));
   SSL_CTX* ctx = context.get();
-  // RFC 8996: nothing below 1.2, not even opportunistically.
-  SSL_CTX_set_min_proto_version(
-      ctx, tls.min_version == config::TlsVersion::Tls13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  // RFC 8996: nothing below 1.2, not even opportunistically; and nothing above it demanded there,
+  // since that would mean cleartext.
+  const bool only_13 = strict && tls.min_version == config::TlsVersion::Tls13;
+  SSL_CTX_set_min_proto_version(ctx, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
   dane::leave_verification_to_evidence(ctx);
   SSL_CTX_set_session_cache_mode(ctx,
                                  SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
