@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import stat
 import subprocess
 import threading
@@ -18,6 +19,22 @@ from lab.sternpost import LMTP, SMTP
 
 WRONG = "3 1 1 " + "00" * 32
 CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+class OnlyNewTls(LabCase):
+    """tls.min_version = "1.3" is for sessions that a policy asks for."""
+
+    config = {"tls": {"min_version": "1.3"}}
+
+    @classmethod
+    def publish(cls, lab):
+        old = {"tls": {"maximum": ssl.TLSVersion.TLSv1_2}}
+        cls.plain = lab.domain("plain.example", dict(old))
+        cls.strict = lab.domain("strict.example", {**old, "tlsa": "3 1 1"})
+
+    def test_an_old_version_does_not_mean_cleartext(self):
+        self.delivered(self.plain, self.lmtp(self.plain.rcpt), tls=True)
+        self.refused(self.strict, self.lmtp(self.strict.rcpt), "451 4.7.5")
 
 
 class Terms(LabCase):
