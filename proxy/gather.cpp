@@ -132,6 +132,9 @@ std::string host_key(const Gather::HostQuery& query) {
   key += query.ignore_dnssec ? "|i" : "|";
   key += query.origin.by_mx ? "m" : "d";
   key += query.origin.mx_security == dns::Security::secure ? "s" : "i";
+  // Sessions of an older configuration ask in its terms, and go on doing so after a reload.
+  key += (query.dane_enabled ? "d" : "-") + std::to_string(query.port) + "." +
+         std::to_string(static_cast<int>(query.preference));
   // Reference identifiers of usage 2 depend on the next hop (RFC 7672 §3.2.2).
   key += "|" + query.origin.next_hop.str();
   if (query.origin.expanded_next_hop) key += "|" + query.origin.expanded_next_hop->str();
