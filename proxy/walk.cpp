@@ -1,6 +1,7 @@
 #include "proxy/walk.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -147,6 +148,7 @@ asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
   by_policy_ = by_sts_ = false;
   next_host_ = next_address_ = without_address_ = 0;
   addresses_.clear();
+  current_.reset();  // it points into what goes now
   host_plan_.reset();
   plan_.reset();
   const bool planned = co_await make_plan(budget);
@@ -157,6 +159,7 @@ asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
 
 asio::awaitable<std::unique_ptr<MxLink>> Walk::next(SteadyTime budget, bool use_pool) {
   current_.reset();
+  budget_ = budget;
   if (!planned_) {
     const bool planned = co_await make_plan(budget);
     if (!planned && !(by_sts_ && !rechecked_)) co_return nullptr;
@@ -218,6 +221,7 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
                                "the look-ups for " + host.str() + " did not end in time"));
     co_return false;
   }
+  current_.reset();  // it points into the plan of the host before
   host_plan_ = policy::plan_host(snapshot_->settings, *plan_, *facts);
   if (auto* excluded = std::get_if<policy::Excluded>(&host_plan_->decision)) {
     if (excluded->no_address) ++without_address_;
@@ -261,16 +265,20 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   }
   if (use_pool) {
     auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
-    if (link) {
+    if (link && judge_again(*link)) {
       link = fit(std::move(link));
       if (link) co_return link;
       co_return nullptr;
     }
+    if (link) link->session->quit();
   }
   HostMemory& memory = *worker_.shared().host_memory;
   const SteadyTime now = std::chrono::steady_clock::now();
   const std::string terms = tls_key() + "|" + address_key(ip);
-  for (const std::string& key : {"a|" + address_key(ip), "t|" + terms}) {
+  std::array<std::string, 2> keys{"a|" + address_key(ip), "t|" + terms};
+  // A mark that stands comes first, so that nobody is the probe of one and stopped by the other.
+  if (memory.is_marked(keys[1], now)) std::swap(keys[0], keys[1]);
+  for (const std::string& key : keys) {
     const auto look = memory.look(key, now, config_.outbound.host_memory);
     if (!look.marked) continue;
     const bool tls = key.front() == 't';
@@ -317,6 +325,17 @@ asio::awaitable<std::optional<MxSlots::Slot>> Walk::take_slot(base::Ip ip, Stead
   }
 }
 
+// A connection that served another domain: what its peer proved is worth what this one's plan makes
+// of it.
+bool Walk::judge_again(MxLink& link) const {
+  policy::Evidence evidence = policy::NoStartTls{"STARTTLS is not offered"};
+  if (link.tls) evidence = *link.tls;
+  const policy::Verdict verdict = judge(evidence, true);
+  const auto* authorized = std::get_if<policy::Authorized>(&verdict.outcome);
+  if (authorized) link.authorized = *authorized;
+  return authorized != nullptr;
+}
+
 policy::Verdict Walk::judge(const policy::Evidence& evidence, bool cleartext_retry) const {
   if (literal_) {
     return policy::judge(*current_->plan, *literal_, evidence, cleartext_retry);
@@ -336,6 +355,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     co_return nullptr;
   }
   const MxTimes times{budget, &config_.outbound};
+  began_ = std::chrono::steady_clock::now();
   const policy::Try& plan = *current_->plan;
   const std::string terms = tls_key() + "|" + address_key(ip);
   auto opened = co_await PlainMx::open(worker_.io().get_executor(), ip, config_.outbound,
@@ -368,7 +388,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     if (secured) {
       session = std::move(*secured);
       evidence = tls_client_->collect(session->channel().ssl(), plan);
-    } else if (secured.error().reply && secured.error().kind == MxFailure::Kind::broken) {
+    } else if ((secured.error().reply && secured.error().kind == MxFailure::Kind::broken) ||
+               (secured.error().timed_out && was_cut_short())) {
       attempt.failure = secured.error().text;
       log_attempt(worker_, *transaction_, domain_, plan_ ? &*plan_ : nullptr, attempt);
       note_mx(ip, secured.error());
@@ -460,6 +481,15 @@ void Walk::lost(const MxLink& link, const MxFailure& failure) {
   note_mx(link.session->peer().ip, failure);
 }
 
+// Whether the budget ended this attempt before it had its fair share: others before it used it up,
+// and a host that got a moment's wait must not be taken for dead by everybody's mail.
+bool Walk::was_cut_short() const {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const auto share = std::min<std::chrono::milliseconds>(config_.outbound.connect_timeout,
+                                                         config_.outbound.recipient_wait / 4);
+  return now >= budget_ && now - began_ < share;
+}
+
 void Walk::again() {
   if (next_address_ > 0) --next_address_;
 }
@@ -485,6 +515,7 @@ void Walk::note_mx(const base::Ip& ip, const MxFailure& failure) {
       if (!failure.timed_out) return;
       break;
   }
+  if (was_cut_short()) return;
   const SteadyTime now = std::chrono::steady_clock::now();
   HostMemory& memory = *worker_.shared().host_memory;
   memory.mark("a|" + address_key(ip), text, now, config_.outbound.host_memory);

@@ -81,6 +81,8 @@ class Walk {
   // nullptr: this session lacks what the message needs; the reason is noted.
   LinkPtr fit(LinkPtr link);
   policy::Verdict judge(const policy::Evidence& evidence, bool cleartext_retry) const;
+  bool judge_again(MxLink& link) const;
+  bool was_cut_short() const;
 
   void note(Rank rank, smtp::Reply reply,
             std::optional<tlsrpt::ResultType> result = std::nullopt);
@@ -116,6 +118,8 @@ class Walk {
   bool by_policy_ = false;
   bool by_sts_ = false;
   bool stopped_ = false;
+  SteadyTime budget_{};  // of the present call of next()
+  SteadyTime began_{};   // the attempt under way, its slot taken
   std::size_t without_address_ = 0;
   std::optional<Failure> failure_;
 };
