@@ -18,6 +18,7 @@ namespace proxy {
 namespace {
 
 constexpr std::size_t first_capacity = 4096;
+constexpr int most_silent_records = 16;  // tickets and key updates of a peer that says nothing
 
 IoError error_of(int number) {
   if (number == ECONNRESET || number == EPIPE) {
@@ -254,13 +255,19 @@ bool Channel::has_pending_input() {
   if (start_ != end_) return true;
   char octet = 0;
   if (ssl_) {
-    // Session tickets may be waiting: reading them is no input of the peer's.
-    ERR_clear_error();
-    const int n = SSL_peek(ssl_.get(), &octet, 1);
-    if (n > 0) return true;
-    const int why = SSL_get_error(ssl_.get(), n);
-    ERR_clear_error();
-    return why != SSL_ERROR_WANT_READ;
+    // Session tickets may be waiting: reading them is no input of the peer's. One record a turn.
+    for (int records = 0; records < most_silent_records; ++records) {
+      ERR_clear_error();
+      const int n = SSL_peek(ssl_.get(), &octet, 1);
+      if (n > 0) return true;
+      const int why = SSL_get_error(ssl_.get(), n);
+      ERR_clear_error();
+      if (why != SSL_ERROR_WANT_READ) return true;
+      const ssize_t more =
+          ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+      if (more < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+    }
+    return true;
   }
   const ssize_t n = ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT);
   return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
@@ -316,6 +323,9 @@ asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
   SSL_set_fd(ssl_.get(), static_cast<int>(socket_.native_handle()));
   SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                SSL_MODE_RELEASE_BUFFERS);
+  // Else a peer that sends key updates or tickets without end would keep SSL_read() from returning,
+  // and with it this thread and every deadline on it.
+  SSL_clear_mode(ssl_.get(), SSL_MODE_AUTO_RETRY);
   for (;;) {
     ERR_clear_error();
     errno = 0;

@@ -69,7 +69,10 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
     return own(make_reply(code, enhanced, text));
   }
   Reply passed(const Reply& reply, smtp::Stage stage) const {
-    return smtp::relayed(reply, stage, link && link->session->cleartext());
+    Reply out = smtp::relayed(reply, stage, link && link->session->cleartext());
+    const int digit = reply.code / 100;
+    const bool its_own_words = digit == 4 || digit == 5 || out.code < 400;
+    return its_own_words ? out : own(std::move(out));
   }
   std::string mx() const {
     if (!walk.current()) return "the MX";
@@ -77,6 +80,7 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
     return (domain ? walk.current()->host.str() : std::string()) +
            (ip.empty() ? "" : " [" + ip + "]");
   }
+  Reply before_the_dot(const MxResult<Reply>& early) const;
   void give_back();
   void count(const Reply& reply, std::uint32_t recipients, std::string reason = {});
   audit::Record record_of(const Reply& reply, std::uint32_t recipients, audit::Verdict verdict,
@@ -137,7 +141,9 @@ asio::awaitable<Reply> Delivery::Impl::recipient(smtp::Mailbox mailbox) {
       reply = own(451, {4, 4, 2}, mx() + ": " + answered.error().text);
       link->session->abort();
       link.reset();
-      if (accepted.empty()) failed = reply;
+      // A later recipient must not open a connection that knows nothing of those accepted:
+      // begin_data() opens one for all of them.
+      failed = reply;
     }
   }
   busy = false;
@@ -252,7 +258,7 @@ asio::awaitable<std::optional<Reply>> Delivery::Impl::begin_data() {
       const std::string where = mx();
       link->session->abort();
       link.reset();
-      if (!second) continue;
+      if (!second && std::chrono::steady_clock::now() < budget) continue;
       ended = own(451, {4, 4, 2}, where + ": " + text);
       break;
     }
@@ -327,18 +333,27 @@ asio::awaitable<Reply> Delivery::Impl::finish() {
   } else {
     reservation = std::move(*promised);
     const SteadyTime end = std::chrono::steady_clock::now() + limits.final_wait;
+    SmtpWire& wire = link->session->wire();
+    std::optional<MxResult<Reply>> answer;
     busy = true;
-    auto answer = co_await link->session->wire().command(".\r\n", end);
+    const auto early = co_await wire.unasked(end);
+    if (!early) {
+      auto answered = co_await wire.command(".\r\n", end);
+      answer.emplace(std::move(answered));
+    }
     busy = false;
-    sent = true;
-    if (answer) {
+    sent = answer.has_value();
+    if (!answer) {
+      reply = before_the_dot(*early);
+      link->session->abort();
+    } else if (*answer) {
       in_transaction = false;
-      reply = passed(*answer, smtp::Stage::dot);
+      reply = passed(**answer, smtp::Stage::dot);
       verdict = verdict_of(reply);
     } else {
       // RFC 5321 §4.5.4.1: no answer to the dot; the client keeps the message and tries again.
       reply = own(451, {4, 4, 2},
-                  mx() + ": " + answer.error().text +
+                  mx() + ": " + answer->error().text +
                       " after the end of the message; it may have it all the same");
       verdict = audit::Verdict::uncertain;
       link->session->abort();
@@ -351,6 +366,17 @@ asio::awaitable<Reply> Delivery::Impl::finish() {
   if (sent && link->session->channel().is_open()) give_back();
   link.reset();
   co_return reply;
+}
+
+// What the MX said before it had the end of the message: a refusal counts, nothing else does, and
+// the message is not ended there.
+Reply Delivery::Impl::before_the_dot(const MxResult<Reply>& early) const {
+  const std::optional<Reply> said = early ? std::optional(*early) : early.error().reply;
+  if (said && (said->code / 100 == 4 || said->code / 100 == 5)) {
+    return passed(*said, smtp::Stage::dot);
+  }
+  return own(451, {4, 4, 2}, mx() + ": " + early.error().text +
+                                 "; the message was not ended there");
 }
 
 void Delivery::Impl::give_back() {

@@ -38,6 +38,16 @@ MxFailure unreachable(std::string text) {
   return {MxFailure::Kind::unreachable, std::move(text), std::nullopt, false};
 }
 
+constexpr std::chrono::milliseconds shortage_pause{100};
+
+// This host's own lack, which passes when another connection ends.
+bool is_shortage(const boost::system::error_code& error) {
+  return error == boost::system::errc::too_many_files_open ||
+         error == boost::system::errc::too_many_files_open_in_system ||
+         error == boost::system::errc::no_buffer_space ||
+         error == boost::system::errc::not_enough_memory;
+}
+
 // What a connect and its timer share: the timer's handler may run after connect() has returned.
 struct Connecting {
   Channel::Socket socket;
@@ -52,6 +62,20 @@ asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, base::Ip i
   auto state = std::make_shared<Connecting>(executor);
   boost::system::error_code error;
   state->socket.open(endpoint.protocol(), error);
+  const SteadyTime end = times.at_most(outbound.connect_timeout);
+  while (is_shortage(error) && std::chrono::steady_clock::now() < end) {
+    asio::steady_timer pause(executor, shortage_pause);
+    boost::system::error_code ignored;
+    auto paused = asio::redirect_error(asio::use_awaitable, ignored);
+    co_await pause.async_wait(std::move(paused));
+    state->socket.open(endpoint.protocol(), error);
+  }
+  if (is_shortage(error)) {
+    // No news of the host: it is not remembered as unreachable.
+    MxFailure failure{MxFailure::Kind::refused, "this relay is short of descriptors or memory",
+                      std::nullopt, false};
+    co_return base::fail(std::move(failure));
+  }
   if (error) co_return base::fail(unreachable(error.message()));
   const auto& source = ip.is_v4() ? outbound.source_ipv4 : outbound.source_ipv6;
   if (source) {
@@ -61,7 +85,7 @@ asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, base::Ip i
           unreachable("cannot send from " + source->str() + ": " + error.message()));
     }
   }
-  asio::steady_timer timer(executor, times.at_most(outbound.connect_timeout));
+  asio::steady_timer timer(executor, end);
   timer.async_wait([state](const boost::system::error_code& cancelled) {
     if (cancelled) return;
     state->timed_out = true;
@@ -111,8 +135,19 @@ asio::awaitable<MxResult<void>> SmtpWire::send(std::string_view octets, SteadyTi
   co_return MxResult<void>();
 }
 
+asio::awaitable<std::optional<MxResult<smtp::Reply>>> SmtpWire::unasked(SteadyTime deadline) {
+  if (!channel.has_pending_input()) co_return std::nullopt;
+  auto reply = co_await read_reply(deadline);
+  if (!reply || reply->code == 421) co_return std::move(reply);
+  MxFailure failure{MxFailure::Kind::garbled, "it answered before it was asked: " + reply->str(),
+                    std::move(*reply), false};
+  co_return MxResult<smtp::Reply>(base::fail(std::move(failure)));
+}
+
 asio::awaitable<MxResult<smtp::Reply>> SmtpWire::command(std::string_view line,
                                                          SteadyTime deadline) {
+  auto early = co_await unasked(deadline);
+  if (early) co_return std::move(*early);
   auto sent = co_await send(line, deadline);
   if (!sent) co_return base::fail(std::move(sent.error()));
   auto reply = co_await read_reply(deadline);
@@ -201,7 +236,7 @@ asio::awaitable<MxResult<std::unique_ptr<MxSession>>> PlainMx::start_tls(SslPtr 
     MxFailure failure{MxFailure::Kind::tls,
                       late ? "the TLS handshake did not end in time"
                            : "TLS handshake: " + shaken.error().text,
-                      std::nullopt, false};
+                      std::nullopt, late};
     co_return base::fail(std::move(failure));
   }
   co_return std::make_unique<MxSession>(std::move(wire_), std::move(peer_), std::move(slot_));
@@ -260,12 +295,20 @@ asio::awaitable<MxResult<MxSession::Opened>> MxSession::mail_and_rcpt(
   Opened opened;
   if (extensions_.pipelining) {
     mail += rcpt_line;
+    auto early = co_await wire_->unasked(mail_end);
+    if (early && !*early) co_return base::fail(std::move(early->error()));
+    if (early) {
+      opened.mail = std::move(**early);
+      co_return opened;
+    }
     auto sent = co_await wire_->send(mail, mail_end);
     if (!sent) co_return base::fail(std::move(sent.error()));
     auto to_mail = co_await wire_->read_reply(mail_end);
     if (!to_mail) co_return base::fail(std::move(to_mail.error()));
     auto to_rcpt = co_await wire_->read_reply(times.at_most(times.limits->rcpt_timeout));
     opened.mail = std::move(*to_mail);
+    // A reply that is still owed must not meet the next transaction.
+    if (!to_rcpt) abort();
     // RFC 2920 §3.1: every status is looked at; a refused MAIL makes the RCPT's moot.
     if (!opened.mail.is_positive()) co_return opened;
     if (!to_rcpt) co_return base::fail(std::move(to_rcpt.error()));

@@ -47,6 +47,12 @@ class SmtpWire {
   // `deadline`: for the whole reply.
   asio::awaitable<MxResult<smtp::Reply>> read_reply(SteadyTime deadline);
   asio::awaitable<MxResult<void>> send(std::string_view octets, SteadyTime deadline);
+  // What came though nothing was asked: a reply, or why there will be none. nullopt: the peer is
+  // silent, as it should be. Looked for before each command and before the dot, so that no reply
+  // sent in advance can stand for the answer.
+  asio::awaitable<std::optional<MxResult<smtp::Reply>>> unasked(SteadyTime deadline);
+  // MxFailure garbled where something unasked was there, but for a 421, which is the answer to
+  // whatever comes (RFC 5321 §3.8).
   asio::awaitable<MxResult<smtp::Reply>> command(std::string_view line, SteadyTime deadline);
 
   Channel channel;
