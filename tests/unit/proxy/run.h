@@ -7,6 +7,7 @@
 #include <exception>
 
 inline void run_to_end(boost::asio::io_context& io, boost::asio::awaitable<void> coroutine) {
+  io.restart();  // A context that ran out of work before has stopped.
   std::exception_ptr thrown;
   bool ended = false;
   boost::asio::co_spawn(io, std::move(coroutine), [&](std::exception_ptr error) {
