@@ -106,7 +106,12 @@ asio::awaitable<std::string> Control::obey(const std::string& line) {
       waiting->event.notify_all();
     });
   };
-  command->second(request, std::move(answer));
+  try {
+    command->second(request, std::move(answer));
+  } catch (const json::exception&) {
+    refused["error"] = "a value of the request has another type than the command expects";
+    co_return line_of(std::move(refused));
+  }
   const auto end = std::chrono::steady_clock::now() + command_wait;
   while (!waiting->reply && std::chrono::steady_clock::now() < end) {
     co_await waiting->event.wait(end);

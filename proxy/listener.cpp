@@ -1,6 +1,8 @@
 #include "proxy/listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +26,7 @@ namespace {
 constexpr std::chrono::milliseconds shortage_pause{200};
 constexpr std::chrono::milliseconds full_pause{60000};  // Woken earlier by session_ended().
 constexpr int accepts_at_once = 64;
+constexpr rlim_t descriptor_reserve = 1024;  // Half of them where there are few.
 
 Peer peer_of(const sockaddr_storage& storage) {
   Peer peer;
@@ -115,7 +118,26 @@ asio::awaitable<void> Listener::accept_loop() {
   }
 }
 
+// Whether a connection taken now leaves enough of them: the kernel gives out the lowest number.
+bool Listener::descriptors_left() const {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+  const Descriptor next(::fcntl(socket_->fd(), F_DUPFD_CLOEXEC, 0));
+  if (next.get() < 0) return false;
+  const rlim_t reserve = std::min<rlim_t>(limit.rlim_cur / 2, descriptor_reserve);
+  return static_cast<rlim_t>(next.get()) < limit.rlim_cur - reserve;
+}
+
+Listener::Outcome Listener::run_short(int number) {
+  if (!short_told_) {
+    base::log_warn("", std::string("not accepting for the moment: ") + std::strerror(number));
+  }
+  short_told_ = true;
+  return Outcome::later;
+}
+
 Listener::Outcome Listener::accept_one() {
+  if (!descriptors_left()) return run_short(EMFILE);
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
   Descriptor connection(::accept4(watched_.native_handle(), reinterpret_cast<sockaddr*>(&storage),
@@ -133,11 +155,7 @@ Listener::Outcome Listener::accept_one() {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-      if (!short_told_) {
-        base::log_warn("", std::string("not accepting for the moment: ") + std::strerror(errno));
-      }
-      short_told_ = true;
-      return Outcome::later;
+      return run_short(errno);
     case EBADF:
     case EINVAL:
     case ENOTSOCK:

@@ -1,7 +1,7 @@
 // Listener: accepts the connections of one [[listen]] section and hands each on as a descriptor.
 // At max_sessions it stops accepting until one ends; short of descriptors or memory it waits and
-// tries again, so that clients queue in the kernel's backlog instead of being refused. Lives on the
-// home thread; session_ended() alone may be called from any. What is spoken is proxy/session.
+// tries again, so that clients queue in the kernel's backlog instead of being refused. Descriptors
+// are left for what the sessions need: MX connections, DNS, logs. Lives on the home thread; session_ended() alone may be called from any. What is spoken is proxy/session.
 #pragma once
 
 #include <atomic>
@@ -47,6 +47,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   boost::asio::awaitable<void> accept_loop();
   enum class Outcome { accepted, none, later, gone };
   Outcome accept_one();
+  Outcome run_short(int number);
+  bool descriptors_left() const;
   boost::asio::awaitable<void> pause(std::chrono::milliseconds time);
 
   boost::asio::io_context& home_;

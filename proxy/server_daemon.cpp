@@ -61,6 +61,7 @@ std::vector<std::string> global_weakenings(const config::Config& config) {
 Daemon::Daemon(std::string config_path, std::shared_ptr<const config::Config> config)
     : config_path_(std::move(config_path)),
       config_(std::move(config)),
+      started_with_(config_),
       signals_(home_),
       probe_timer_(home_),
       watchdog_timer_(home_) {}
@@ -235,7 +236,7 @@ void Daemon::adopt(std::shared_ptr<const config::Config> config) {
     record_config("reload refused: " + adopted.error().text);
     return;
   }
-  for (auto& key : needs_restart(*config_, *config)) kept.push_back(std::move(key));
+  for (auto& key : needs_restart(*started_with_, *config)) kept.push_back(std::move(key));
   for (const auto& key : kept) base::log_warn("", "changes only at a restart: " + key);
   for (const auto& weak : global_weakenings(*config)) {
     base::log_warn("", "enforcement is weaker for every domain: " + weak);

@@ -51,6 +51,7 @@ class Daemon {
 
   std::string config_path_;
   std::shared_ptr<const config::Config> config_;
+  const std::shared_ptr<const config::Config> started_with_;
   boost::asio::io_context home_{1};
   std::unique_ptr<Services> services_;
   std::unique_ptr<Server> server_;
