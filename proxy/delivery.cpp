@@ -409,7 +409,12 @@ void Delivery::Impl::abandon(const std::string& why) {
     outcomes.push_back({Reply{}, recipients, why});
     return;
   }
-  if (busy || state == State::ended) return;  // The coroutine sees `abandoned` when it is back.
+  if (state == State::ended) return;
+  if (busy) {
+    // The coroutine sees `abandoned` when it is back, and waits for no reply any more.
+    if (link) link->session->channel().cancel();
+    return;
+  }
   if (!accepted.empty()) {
     outcomes.push_back({Reply{}, static_cast<std::uint32_t>(accepted.size()), why});
     accepted.clear();

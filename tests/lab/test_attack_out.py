@@ -174,5 +174,31 @@ class Reload(LabCase):
             self.assertEqual(got.status, "451 4.7.5", str(got))
 
 
+class Drain(LabCase):
+    """What has not seen its final dot is waited for `server.drain`, wherever the MX hangs."""
+
+    config = {"server": {"drain": "1s"}, "outbound": {"recipient_wait": "200s"}}
+
+    @classmethod
+    def publish(cls, lab):
+        cls.hang = [lab.domain(f"{stage}.example", {"tlsa": "3 1 1", "at": {stage: Hang()}})
+                    for stage in ("mail", "rcpt", "data")]
+
+    def test_sigterm(self):
+        clients = []
+        for domain in self.hang:
+            client = Client(LMTP, lmtp=True)
+            client.cmd("MAIL FROM:<a@front.lab>")
+            client.write(f"RCPT TO:<{domain.rcpt}>\r\nDATA\r\n".encode())
+            clients.append(client)
+        for domain in self.hang:
+            stage = domain.name.partition(".")[0].upper()
+            wait_for(lambda d=domain, s=stage: any(
+                c.startswith(s) for x in d.mx.sessions for c in x.commands), "the MX to hang")
+        self.assertEqual(self.sternpost.stop(grace=20), 0)
+        for client in clients:
+            client.close()
+
+
 if __name__ == "__main__":
     main()
