@@ -49,7 +49,10 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
         domain(std::holds_alternative<base::Domain>(destination)
                    ? std::optional(std::get<base::Domain>(destination))
                    : std::nullopt),
-        walk(w, snapshot, transaction, std::move(destination)) {}
+        walk(w, snapshot, transaction, std::move(destination)) {
+    const std::string& sender = transaction->envelope.reverse_path;
+    if (!sender.empty()) local_parts.push_back(sender.substr(0, sender.rfind('@')));
+  }
   ~Impl() { tell_outcomes(); }
 
   asio::awaitable<Reply> recipient(smtp::Mailbox mailbox);

@@ -47,6 +47,8 @@ class OutOfStep(LabCase):
             "data": lambda s, _: threading.Timer(0.1, s.cut).start()}})
         cls.double = lab.domain("double.example", {"tlsa": "3 1 1", "at": {
             "rcpt": later(b"354 go on\r\n", 0)}})
+        cls.named = lab.domain("named.example", {"at": {
+            "mail": "550 5.7.1 Grace.Hopper is not welcome"}})
         cls.silent = lab.domain("silent.example", {"tlsa": "3 1 1", "at": {"data": Hang()}})
         cls.lost = lab.domain("lost.example", [
             {"tlsa": "3 1 1", "rcpt": {"b@lost.example": Drop()}}, {"tlsa": "3 1 1"}])
@@ -70,6 +72,13 @@ class OutOfStep(LabCase):
         self.sent_at = time.strftime("%Y")
         self.assertEqual(slowly(self.closed).status, "451 4.4.2")
         self.assertEqual(self.last(self.closed)["verdict"], "deferred")
+
+    def test_the_sender_is_not_in_the_log(self):
+        """An MX may name it without its domain."""
+        self.lmtp(self.named.rcpt, sender="grace.hopper@front.lab")
+        line = self.last(self.named)
+        self.assertEqual(line["verdict"], "rejected")
+        self.assertNotIn("hopper", str(line).lower())
 
     def test_354_before_data(self):
         got = self.lmtp(self.double.rcpt).reply
