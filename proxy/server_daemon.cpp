@@ -16,6 +16,13 @@ namespace {
 
 constexpr std::chrono::seconds probe_again{10};
 
+sigset_t signals_taken() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  return set;
+}
+
 std::string joined(const std::vector<std::string>& parts, std::string_view between) {
   std::string out;
   for (const auto& part : parts) {
@@ -62,11 +69,14 @@ Daemon::Daemon(std::string config_path, std::shared_ptr<const config::Config> co
     : config_path_(std::move(config_path)),
       config_(std::move(config)),
       started_with_(config_),
-      signals_(home_),
       probe_timer_(home_),
-      watchdog_timer_(home_) {}
+      watchdog_timer_(home_) {
+  // Before there are other threads, which inherit it.
+  const sigset_t taken = signals_taken();
+  pthread_sigmask(SIG_BLOCK, &taken, nullptr);
+}
 
-Daemon::~Daemon() = default;
+Daemon::~Daemon() { leave_signals(); }
 
 base::Result<void, StartError> Daemon::open() {
   const std::string started = "sternpost " STERNPOST_VERSION " with " + config_path_;
@@ -91,10 +101,7 @@ base::Result<void, StartError> Daemon::open() {
 }
 
 int Daemon::run() {
-  signals_.add(SIGTERM);
-  signals_.add(SIGINT);
-  signals_.add(SIGHUP);
-  await_signal();
+  take_signals();
   server_->start();
   control_->start();
   probe_validation();
@@ -110,6 +117,7 @@ int Daemon::run() {
       base::log_error("", std::string("internal error: ") + error.what());
     }
   }
+  leave_signals();
   server_.reset();
   services_->close("SIGTERM or SIGINT");
   base::log_info("", "ended");
@@ -180,17 +188,32 @@ void Daemon::tell_status() {
 
 // ── signals ─────────────────────────────────────────────────────────────────────────────────────
 
-void Daemon::await_signal() {
-  signals_.async_wait([this](const boost::system::error_code& error, int number) {
-    if (error) return;
-    await_signal();
-    on_signal(number);
+// A thread of their own takes the signals, which all others block: libunbound gives up for good
+// when a signal interrupts its reading or writing of the pipe between its threads.
+void Daemon::take_signals() {
+  signal_thread_ = std::thread([this] {
+    const sigset_t taken = signals_taken();
+    for (;;) {
+      int number = 0;
+      if (sigwait(&taken, &number) != 0) continue;
+      if (signals_over_) return;
+      if (number == SIGHUP && reload_due_.exchange(true)) continue;
+      asio::post(home_, [this, number] { on_signal(number); });
+    }
   });
+}
+
+void Daemon::leave_signals() {
+  if (!signal_thread_.joinable()) return;
+  signals_over_ = true;
+  pthread_kill(signal_thread_.native_handle(), SIGTERM);
+  signal_thread_.join();
 }
 
 void Daemon::on_signal(int number) {
   if (ending_) return;
   if (number == SIGHUP) {
+    reload_due_ = false;
     reload();
   } else {
     end();

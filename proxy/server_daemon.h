@@ -3,11 +3,12 @@
 // reloads at SIGHUP, drains at SIGTERM. All of it on the home thread. Made by proxy/serve.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "config/load.h"
@@ -33,7 +34,8 @@ class Daemon {
   int run();
 
  private:
-  void await_signal();
+  void take_signals();
+  void leave_signals();
   void on_signal(int number);
   void probe_validation();
   void on_validation(const dns::ValidationReport& report);
@@ -56,7 +58,9 @@ class Daemon {
   std::unique_ptr<Services> services_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<Control> control_;
-  boost::asio::signal_set signals_;
+  std::thread signal_thread_;
+  std::atomic<bool> signals_over_{false};
+  std::atomic<bool> reload_due_{false};  // Many SIGHUPs while one reload waits are one.
   boost::asio::steady_timer probe_timer_;
   boost::asio::steady_timer watchdog_timer_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
