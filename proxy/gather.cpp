@@ -162,13 +162,13 @@ bool Gather::begin(Cache<T>& cache, const std::string& key) {
       cache.ages.pop_front();
     }
     place->second.age = cache.ages.insert(cache.ages.end(), key);
-    place->second.ready = std::make_shared<Event>();
+    place->second.search = std::make_shared<Search<T>>();
     return true;
   }
   Entry<T>& entry = place->second;
   if (!entry.facts || std::chrono::steady_clock::now() < entry.expires) return false;
   entry.facts.reset();
-  entry.ready = std::make_shared<Event>();
+  entry.search = std::make_shared<Search<T>>();
   cache.ages.splice(cache.ages.end(), cache.ages, entry.age);
   return true;
 }
@@ -178,9 +178,10 @@ void Gather::store(Cache<T>& cache, const std::string& key, std::shared_ptr<cons
                    std::chrono::seconds ttl) {
   const auto found = cache.entries.find(key);
   if (found == cache.entries.end()) return;
+  found->second.search->facts = facts;
   found->second.facts = std::move(facts);
   found->second.expires = std::chrono::steady_clock::now() + ttl;
-  found->second.ready->notify_all();
+  found->second.search->ready.notify_all();
 }
 
 void Gather::clear() {
@@ -201,14 +202,14 @@ void Gather::clear() {
 template <class T>
 asio::awaitable<std::shared_ptr<const T>> Gather::await_facts(Cache<T>& cache, std::string key,
                                                               SteadyTime deadline) {
-  for (;;) {
-    const auto found = cache.entries.find(key);
-    if (found == cache.entries.end()) co_return nullptr;
-    std::shared_ptr<const T> facts = found->second.facts;
-    if (facts || std::chrono::steady_clock::now() >= deadline) co_return facts;
-    const auto ready = found->second.ready;
-    co_await ready->wait(deadline);
+  const auto found = cache.entries.find(key);
+  if (found == cache.entries.end()) co_return nullptr;
+  // Kept: a reload or a full cache may take the entry before this coroutine goes on.
+  const std::shared_ptr<Search<T>> search = found->second.search;
+  while (!search->facts && std::chrono::steady_clock::now() < deadline) {
+    co_await search->ready.wait(deadline);
   }
+  co_return search->facts;
 }
 
 asio::awaitable<std::shared_ptr<const MxFacts>> Gather::mx(base::Domain domain,

@@ -63,11 +63,17 @@ class Gather {
   void clear();
 
  private:
+  // One set of look-ups; who waits for it has its facts, whatever becomes of the entry.
+  template <class T>
+  struct Search {
+    std::shared_ptr<const T> facts;  // null while under way
+    Event ready;
+  };
   template <class T>
   struct Entry {
     std::shared_ptr<const T> facts;  // null while the look-ups are under way
     std::chrono::steady_clock::time_point expires;
-    std::shared_ptr<Event> ready;
+    std::shared_ptr<Search<T>> search;
     std::list<std::string>::iterator age;
   };
   template <class T>

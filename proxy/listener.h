@@ -1,7 +1,8 @@
 // Listener: accepts the connections of one [[listen]] section and hands each on as a descriptor.
 // At max_sessions it stops accepting until one ends; short of descriptors or memory it waits and
 // tries again, so that clients queue in the kernel's backlog instead of being refused. Descriptors
-// are left for what the sessions need: MX connections, DNS, logs. Lives on the home thread; session_ended() alone may be called from any. What is spoken is proxy/session.
+// are left for what the sessions need: MX connections, DNS, logs. Lives on the home thread;
+// session_ended() alone may be called from any. What is spoken is proxy/session.
 #pragma once
 
 #include <atomic>

@@ -215,3 +215,17 @@ TEST_CASE("two requests for one name cause one look-up") {
   CHECK(one == two);
   CHECK(world.resolver.asked.size() == 1);
 }
+
+TEST_CASE("a reload between the answer and its reader takes nothing from the reader") {
+  World world;
+  world.resolver.add("example.com", Type::MX, {wire_mx(10, "a.example")});
+  world.resolver.hold = true;
+  std::shared_ptr<const proxy::MxFacts> facts;
+  const auto name = *base::Domain::parse("example.com");
+  asio::co_spawn(world.io, World::ask_mx(*world.gather, name, facts), [](std::exception_ptr) {});
+  world.io.poll();
+  REQUIRE(world.resolver.held.size() == 1);
+  world.resolver.held.front()();
+  while (!facts && world.io.run_one_for(1s) > 0) world.gather->clear();
+  CHECK(facts);
+}
