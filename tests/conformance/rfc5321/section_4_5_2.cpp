@@ -46,7 +46,8 @@ TEST_CASE("RFC 5321 §4.5.2: a dot in a line is text") {
 TEST_CASE("RFC 5321 §2.3.8: nothing but CRLF.CRLF ends the data (smuggling)") {
   for (const auto* text :
        {"a\n.\n", "a\n.\r\n", "a\r\n.\n", "a\r.\r", "a\r.\r\n", "a\r\n.\r", "a\n.\r",
-        "a\r\n.\r\r\n", "a\n\n.\n\n", "a\r\r\n\n.\r\n", ".\n", ".\r", "\n.\r\n", "\r.\r\n", "a\r\n\r.\r\n"}) {
+        "a\r\n.\r\r\n", "a\n\n.\n\n", "a\r\r\n\n.\r\n", ".\n", ".\r", "\n.\r\n", "\r.\r\n",
+        "a\r\n\r.\r\n"}) {
     CAPTURE(text);
     const std::string smuggled = std::string(text) + "MAIL FROM:<evil@example.com>\r\n";
     const Scanned inside(smuggled);
