@@ -104,6 +104,8 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
   std::optional<Reply> broken;   // while the body was sent
   bool busy = false;             // a coroutine of ours is using the connection
   bool abandoned = false;
+  bool spent = false;            // the MX said 421: not to be used again
+  bool walk_failed = false;      // `failed` is the relay's own word about the hosts
   bool in_transaction = false;   // MAIL was accepted and the dot not answered
   std::uint64_t taken = 0;
   std::string dropped;
@@ -166,6 +168,7 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, St
     link = co_await walk.next(budget, use_pool);
     if (!link) {
       failed = own(walk.reply());
+      walk_failed = true;
       co_return *failed;
     }
     auto opened = co_await link->session->mail_and_rcpt(link->authorized, transaction->envelope,
@@ -190,22 +193,16 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, St
       continue;
     }
     if (!opened->mail.is_positive()) {
+      // The connection stays until the log has told what it was.
       failed = passed(opened->mail, smtp::Stage::mail);
-      if (opened->mail.code == 421) {
-        link->session->quit();
-        link.reset();
-      } else {
-        give_back();
-      }
+      spent = opened->mail.code == 421;
       co_return *failed;
     }
     in_transaction = true;
     if (opened->rcpt->code == 421) {
-      const Reply reply = passed(*opened->rcpt, smtp::Stage::rcpt);
-      link->session->quit();
-      link.reset();
-      failed = reply;
-      co_return reply;
+      failed = passed(*opened->rcpt, smtp::Stage::rcpt);
+      spent = true;
+      co_return *failed;
     }
     co_return passed(*opened->rcpt, smtp::Stage::rcpt);
   }
@@ -383,10 +380,11 @@ Reply Delivery::Impl::before_the_dot(const MxResult<Reply>& early) const {
 }
 
 void Delivery::Impl::give_back() {
+  tell_outcomes();  // While it is known which connection they came from.
   std::unique_ptr<MxLink> used = std::move(link);
   ++used->session->transactions;
   const bool more = used->session->transactions < limits.max_transactions_per_connection;
-  if (!more || worker.shared().draining) {
+  if (spent || !more || worker.shared().draining) {
     used->session->quit();
     return;
   }
@@ -454,10 +452,10 @@ audit::Record Delivery::Impl::record_of(const Reply& reply, std::uint32_t recipi
     note.mx_security = walk.current()->mx_security;
   }
   note.link = link.get();
-  note.result = link ? std::nullopt : walk.result();
+  note.result = walk_failed && failed && reply == *failed ? walk.result() : std::nullopt;
   note.reason = reason;
   // Why the relay itself says no, in the words of its reply.
-  if (note.reason.empty() && !link && failed && reply == *failed) {
+  if (note.reason.empty() && walk_failed && reply == *failed) {
     for (const std::string& line : walk.reply().lines) {
       note.reason += (note.reason.empty() ? "" : " ") + line;
     }

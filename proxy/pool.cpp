@@ -74,6 +74,19 @@ void Pool::sweep() {
   }
 }
 
+bool Pool::make_place(const base::Ip& ip) {
+  for (auto it = idle_.begin(); it != idle_.end(); ++it) {
+    std::list<Idle>& waiting = it->second;
+    if (waiting.front().link->session->peer().ip != ip) continue;
+    waiting.front().link->session->quit();
+    waiting.pop_front();
+    --count_;
+    if (waiting.empty()) idle_.erase(it);
+    return true;
+  }
+  return false;
+}
+
 void Pool::close_all() {
   for (auto& [terms, waiting] : idle_) {
     for (Idle& idle : waiting) idle.link->session->quit();

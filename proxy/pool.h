@@ -40,6 +40,9 @@ class Pool {
   std::unique_ptr<MxLink> take(const std::string& terms);
   // A connection on which a transaction was just finished or reset.
   void give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive);
+  // Closes one idle connection to this address, whatever its terms: its place is wanted. False:
+  // there was none.
+  bool make_place(const base::Ip& ip);
   void close_all();
   std::size_t size() const { return count_; }
 

@@ -151,6 +151,9 @@ asio::awaitable<void> Transfer::ask(std::shared_ptr<Transfer> self, LanePtr lane
       reply = self->internal_error(error);
     }
     lane->asked.reset();
+    if (self->first_ready_) {
+      lane->waited += self->now() - std::max(*self->first_ready_, lane->asked_since);
+    }
     if (lane->late || self->over_) break;
     if (reply.is_positive()) {
       ++lane->accepted;
@@ -189,7 +192,8 @@ std::optional<SteadyTime> Transfer::lateness(const Lane& lane) const {
     return other.get() != &lane && ready && !other->late;
   });
   if (!another) return std::nullopt;
-  return std::max(*first_ready_, lane.asked_since) + snapshot_->config->outbound.lmtp_wait;
+  return std::max(*first_ready_, lane.asked_since) + snapshot_->config->outbound.lmtp_wait -
+         lane.waited;
 }
 
 void Transfer::make_late(Lane& lane) {

@@ -94,6 +94,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
     std::deque<std::pair<std::size_t, smtp::Mailbox>> waiting;  // place, mailbox
     std::optional<std::size_t> asked;                           // place under way
     SteadyTime asked_since{};
+    SteadyTime::duration waited{0};  // of lmtp_wait, by replies that came
     std::size_t accepted = 0;
     bool busy = false;       // a call to the Delivery is under way
     bool late = false;       // out of lmtp_wait: only its memory of hosts counts

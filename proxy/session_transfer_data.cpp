@@ -103,6 +103,7 @@ asio::awaitable<void> Transfer::begin_data() {
   for (const auto& lane : lanes) {
     lane->busy = true;
     lane->asked_since = now();
+    lane->waited = {};
   }
   if (lanes.size() == 1) {
     co_await open(shared_from_this(), lanes.front());

@@ -317,6 +317,7 @@ asio::awaitable<std::optional<MxSlots::Slot>> Walk::take_slot(base::Ip ip, Stead
   const auto executor = worker_.io().get_executor();
   for (;;) {
     auto slot = worker_.shared().slots->take(ip, config_.outbound.max_connections_per_mx);
+    if (!slot && worker_.pool().make_place(ip)) continue;
     if (slot || stopped_ || std::chrono::steady_clock::now() >= end) co_return slot;
     asio::steady_timer pause(executor, std::chrono::milliseconds(20));
     boost::system::error_code ignored;

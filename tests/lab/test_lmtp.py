@@ -151,7 +151,9 @@ class Transactions(LabCase):
         with Client(LMTP, lmtp=True) as client:
             self.assertTrue(client.cmd("XFORWARD IDENT=4AbCdEfGh").ok)
             self.assertTrue(client.transaction("a@front.lab", [self.one.rcpt], message()).reply.ok)
-        self.assertEqual(self.last(self.one)["queue_id"], "4AbCdEfGh")
+        ids = {r["queue_id"] for r in
+               self.sternpost.wait_records(1, domain="one.example", queue_id="4AbCdEfGh")}
+        self.assertEqual(ids, {"4AbCdEfGh"})
         data = (b"Received: from a (b [127.0.0.1])\r\n\tby front.lab (Postfix) with ESMTP id "
                 b"9XyZ12\r\n\tfor <a@b>; Mon, 1 Jun 2026 10:00:00 +0000\r\n" + message())
         self.lmtp(self.one.rcpt, data)

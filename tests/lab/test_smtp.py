@@ -73,6 +73,31 @@ class Transactions(LabCase):
         self.assertIn("swaks@two.example", self.two.messages[-1].rcpts)
 
 
+class OneConnection(LabCase):
+    """max_connections_per_mx = 1."""
+
+    config = {"server": {"threads": 1}, "outbound": {"max_connections_per_mx": 1}}
+
+    @classmethod
+    def publish(cls, lab):
+        cls.plain = lab.domain("plain.example", {"name": "mx.shared.example"})
+        cls.strict = lab.domain("strict.example", [], extra=["@ MX 10 mx.shared.example."],
+                                sts={"mx": ["mx.shared.example"]})
+        cls.refuses = lab.domain("no.example", {"at": {"mail": "550 5.7.1 not you"}})
+
+    def test_an_idle_connection_gives_way(self):
+        """One that waits for mail under other terms does not keep this mail out."""
+        self.reply(self.smtp(self.plain.rcpt), "250 2.0.0")
+        self.reply(self.smtp(self.strict.rcpt), "250 2.0.0")
+
+    def test_the_log_says_who_refused(self):
+        self.reply(self.smtp(self.refuses.rcpt), "550 5.7.1", "not you")
+        record = self.last(self.refuses)
+        self.assertEqual(record["verdict"], "rejected")
+        self.assertEqual(record["ip"], self.refuses.mx.address)
+        self.assertIsNone(record["reason"])
+
+
 class Reuse(LabCase):
     """MX connections are kept for `idle_keepalive` and used again under the same terms."""
 
