@@ -452,16 +452,19 @@ audit::Record Delivery::Impl::record_of(const Reply& reply, std::uint32_t recipi
     note.mx_security = walk.current()->mx_security;
   }
   note.link = link.get();
-  note.result = walk_failed && failed && reply == *failed ? walk.result() : std::nullopt;
+  const bool from_walk = walk_failed && failed && reply == *failed;
+  note.result = from_walk ? walk.result() : std::nullopt;
   note.reason = reason;
   // Why the relay itself says no, in the words of its reply.
-  if (note.reason.empty() && walk_failed && reply == *failed) {
+  if (note.reason.empty() && from_walk) {
     for (const std::string& line : walk.reply().lines) {
       note.reason += (note.reason.empty() ? "" : " ") + line;
     }
   }
   if (reply.code != 0) note.reply = reply.str();
-  note.local_parts = local_parts;
+  // What the relay itself says of DNS, hosts and policies names nobody: masking words that happen to
+  // be local parts too would only make it unreadable.
+  if (!(from_walk && walk.in_own_words())) note.local_parts = local_parts;
   return outcome_record(*transaction, note);
 }
 

@@ -108,7 +108,10 @@ class Services::StoredHead final : public audit::ChainHead {
 base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir) {
   const std::string file = (state_dir / "lock").string();
   Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (fd.get() < 0) return base::fail(unavailable(file + ": " + std::strerror(errno)));
+  if (fd.get() < 0) {
+    return base::fail(unavailable("server.state_dir cannot be used: " + file + ": " +
+                                  std::strerror(errno)));
+  }
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     return base::fail(unavailable(file + ": another sternpost process has it"));
   }

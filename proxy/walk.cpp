@@ -531,6 +531,10 @@ smtp::Reply Walk::reply() const {
   return make_reply(451, no_answer, "no host of the domain could be tried");
 }
 
+bool Walk::in_own_words() const {
+  return failure_ && failure_->rank != Rank::reach && failure_->rank != Rank::refused;
+}
+
 std::optional<tlsrpt::ResultType> Walk::result() const {
   return failure_ ? failure_->result : std::nullopt;
 }

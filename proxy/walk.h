@@ -51,7 +51,8 @@ class Walk {
   void stop() { stopped_ = true; }
 
   smtp::Reply reply() const;      // without ID
-  bool failed_by_policy() const { return by_policy_; }
+  // Whether reply() holds nothing that an MX has said to a recipient's name.
+  bool in_own_words() const;
   // What TLS-RPT calls the failure that reply() is about, where it has a name.
   std::optional<tlsrpt::ResultType> result() const;
   const std::optional<Current>& current() const { return current_; }
