@@ -462,8 +462,8 @@ audit::Record Delivery::Impl::record_of(const Reply& reply, std::uint32_t recipi
     }
   }
   if (reply.code != 0) note.reply = reply.str();
-  // What the relay itself says of DNS, hosts and policies names nobody: masking words that happen to
-  // be local parts too would only make it unreadable.
+  // What the relay itself says of DNS, hosts and policies names nobody: to mask words that happen
+  // to be local parts too would only make it unreadable.
   if (!(from_walk && walk.in_own_words())) note.local_parts = local_parts;
   return outcome_record(*transaction, note);
 }

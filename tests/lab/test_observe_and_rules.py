@@ -223,6 +223,7 @@ class Log(LabCase):
         cls.domain = lab.domain("d.example", {"tlsa": "3 1 1"}, sts="enforce")
         cls.refuses = lab.domain("no.example", {"at": {"rcpt": lambda _, line:
                                                        f"550 5.1.1 {line[9:-1]} is unknown here"}})
+        cls.null = lab.domain("null.example", [], extra=["@ MX 0 ."])
         cls.small = lab.path("small")
         os.makedirs(cls.small)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "lab", cls.small], check=True)
@@ -236,6 +237,11 @@ class Log(LabCase):
         self.assertEqual(log["recipients"], 2)
         self.assertRegex(log["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
         self.assertEqual((log["tls_version"], log["ip"]), ("TLSv1.3", self.domain.mx.address))
+
+    def test_own_words_stay_readable(self):
+        """A local part that is a word of the relay's own reason does not tear holes into it."""
+        self.lmtp(f"mail@{self.null.name}")
+        self.assertIn("accepts no mail", self.last(self.null)["reason"])
 
     def test_nobody_is_named(self):
         secret = "very.private.person"
