@@ -199,7 +199,7 @@ void Loader::choose_host_name() {
     return;
   }
   name = domain->str();
-  if (name.find('.') == std::string::npos) {
+  if (name.find('.') == std::string::npos && reading.whole) {
     reading.warning(reading.place("server"), "server.hostname is not set, and the host's name, " +
                                                  in_quotes(name) + ", has no domain");
   }

@@ -146,6 +146,24 @@ bool is_assignment(std::string_view line) {
   });
 }
 
+// What a line that is meant to open a section, and does not, was probably meant to be: "[[listen]"
+// → "[[listen]]". Empty where it is no such line. So that what follows is read in its own section.
+std::string meant_header(std::string_view line) {
+  std::string_view text = base::trim(line.substr(0, line.find('#')));
+  if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
+  const std::size_t open = std::min(text.find_first_not_of('['), text.size());
+  const std::size_t close = text.find_last_not_of(']');
+  if (open == 0 || open > 2 || close == std::string_view::npos || close < open) return {};
+  const std::string_view name = base::trim(text.substr(open, close + 1 - open));
+  const bool good = !name.empty() && std::ranges::all_of(name, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+  });
+  if (!good) return {};
+  const std::size_t closed = text.size() - close - 1;
+  const bool list = open == 2 || closed == 2;
+  return (list ? "[[" : "[") + std::string(name) + (list ? "]]" : "]");
+}
+
 void collect(const toml::table& table, std::string_view name,
              std::vector<toml::source_position>& found) {
   for (const auto& [key, node] : table) {
@@ -181,7 +199,10 @@ std::string words(const toml::parse_error& error, const std::vector<std::string>
   std::string_view text = error.description();
   if (text.starts_with("Error while ")) text.remove_prefix(12);
   const std::size_t at = text.find("cannot redefine existing");
-  if (at == std::string_view::npos) return "not TOML: " + base::printable(text);
+  if (at == std::string_view::npos) {
+    const bool bare = text.find("could not determine value type") != std::string_view::npos;
+    return "not TOML: " + base::printable(text) + (bare ? " (text stands in quotes)" : "");
+  }
   std::string name(text.substr(std::min(text.size(), text.find('\''))));
   std::string out = base::printable(name) + " is set twice: here and ";
   const auto first = first_definition(text, lines, error.source().begin.line, file);
@@ -203,11 +224,27 @@ void read_lines(std::vector<std::string> lines, const std::string& file, Tree& t
     const std::size_t line = error.source().begin.line;
     const bool assignment =
         line >= 1 && line <= lines.size() && is_assignment(lines[line - 1]);
-    // A place that is no assignment is as likely as not what an earlier removal left behind.
-    if (!tree.errors.empty() && !assignment) return;
+    // The error of an unclosed header may be placed at the line behind it.
+    std::size_t at = line;
+    std::string header;
+    for (const std::size_t candidate : {line, line - 1}) {
+      if (candidate < 1 || candidate > lines.size()) continue;
+      header = meant_header(lines[candidate - 1]);
+      if (header == base::trim(lines[candidate - 1])) header.clear();
+      at = candidate;
+      if (!header.empty()) break;
+    }
+    // Another place that is no assignment is as likely as not what an earlier removal left behind.
+    if (!tree.errors.empty() && !assignment && header.empty()) return;
     tree.errors.push_back({place_of(error.source().begin, file), words(error, lines, file)});
-    if (!assignment || tree.errors.size() >= most_syntax_errors) return;
-    lines[line - 1].clear();
+    if (tree.errors.size() >= most_syntax_errors) return;
+    if (!header.empty()) {
+      lines[at - 1] = header;
+    } else if (assignment) {
+      lines[line - 1].clear();
+    } else {
+      return;
+    }
   }
 }
 

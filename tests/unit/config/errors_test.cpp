@@ -395,3 +395,16 @@ TEST_CASE("a header that the library takes for impossible is a mistake like any 
     CHECK(errors[0].starts_with("main.toml:1:"));
   }
 }
+
+TEST_CASE("a section that is not closed is told, and what follows is read in it") {
+  const Lines errors = errors_of(
+      "[server]\nhostname = edge.example.com\n[[listen]\nprotocol = \"lmtp\"\n"
+      "address = \"127.0.0.1:10024\"\n[outbound\nprot = 25\n");
+  REQUIRE(errors.size() == 4);
+  CHECK(errors[0].starts_with("main.toml:2:12: error: not TOML"));
+  CHECK(errors[0].find("text stands in quotes") != std::string::npos);
+  CHECK(errors[1].starts_with("main.toml:3:10: error: not TOML"));
+  CHECK(errors[2].starts_with("main.toml:6:10: error: not TOML"));
+  CHECK(errors[3] ==
+        "main.toml:7:1: error: unknown key \"prot\"; the nearest known key is \"port\"");
+}
