@@ -1,5 +1,5 @@
 // The command line: which commands there are, what they print, their exit statuses (sysexits where
-// one fits). run() parses and dispatches; main.cpp hands it the process's own streams and serve().
+// one fits). run() parses and dispatches; program() hands it the process's own streams and serve().
 // Messages for people go to `err`, data to `out`. Knows nothing of SMTP; the configuration is
 // judged by config/.
 #pragma once
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "config/load.h"
 
 namespace cli {
@@ -29,6 +30,7 @@ struct Terminal {
 };
 
 struct World {
+  const base::Clock* clock = nullptr;  // what a command takes for now
   std::string default_config;  // what STERNPOST_CONFIG or the fixed default name
   std::function<config::LoadResult(const config::Path&)> load;
   // Reads the configuration itself, since a reload has to; runs until told to stop.

@@ -65,8 +65,10 @@ std::vector<std::string> global_weakenings(const config::Config& config) {
   return weak;
 }
 
-Daemon::Daemon(std::string config_path, std::shared_ptr<const config::Config> config)
+Daemon::Daemon(std::string config_path, std::shared_ptr<const config::Config> config,
+               const base::Clock& clock)
     : config_path_(std::move(config_path)),
+      clock_(clock),
       config_(std::move(config)),
       started_with_(config_),
       probe_timer_(home_),
@@ -80,7 +82,7 @@ Daemon::~Daemon() { leave_signals(); }
 
 base::Result<void, StartError> Daemon::open() {
   const std::string started = "sternpost " STERNPOST_VERSION " with " + config_path_;
-  auto services = Services::open(home_, *config_, started + weak_text(*config_));
+  auto services = Services::open(home_, *config_, started + weak_text(*config_), clock_);
   if (!services) return base::fail(std::move(services.error()));
   services_ = std::move(*services);
   for (const auto& weak : global_weakenings(*config_)) {
@@ -230,7 +232,7 @@ void Daemon::record_config(const std::string& reason) {
 void Daemon::reload() {
   // Before the first READY=1 there is nothing that systemd could take for reloaded.
   if (told_ready_) notify::reloading();
-  config::LoadResult loaded = config::load(config_path_);
+  config::LoadResult loaded = config::load(config_path_, clock_);
   for (const auto& issue : loaded.warnings) {
     base::log_warn("", config::text_of(issue, "warning"));
   }

@@ -118,12 +118,12 @@ base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_d
   return fd;
 }
 
-Services::Services() = default;
+Services::Services(const base::Clock& clock) : clock_(clock) {}
 
 base::Result<std::unique_ptr<Services>, StartError> Services::open(
     boost::asio::io_context& home, const config::Config& config,
-    const std::string& start_reason) {
-  std::unique_ptr<Services> made(new Services);
+    const std::string& start_reason, const base::Clock& clock) {
+  std::unique_ptr<Services> made(new Services(clock));
   auto lock = take_state_lock(config.server.state_dir);
   if (!lock) return base::fail(std::move(lock.error()));
   made->lock_ = std::move(*lock);
@@ -157,7 +157,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   if (!sts) return base::fail(std::move(sts.error()));
 
   Shared& shared = made->shared_;
-  shared.clock = &made->clock_;
+  shared.clock = &clock;
   shared.sts = made->sts_.get();
   shared.resolver = made->resolver_.get();
   shared.plain_resolver = made->plain_resolver_.get();

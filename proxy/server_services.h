@@ -27,10 +27,10 @@ base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_d
 
 class Services {
  public:
-  // `start_reason`: for the log's `start` record. `home` must outlive the services.
+  // `start_reason`: for the log's `start` record. `home` and `clock` must outlive the services.
   static base::Result<std::unique_ptr<Services>, StartError> open(
       boost::asio::io_context& home, const config::Config& config,
-      const std::string& start_reason);
+      const std::string& start_reason, const base::Clock& clock);
   ~Services();
 
   Shared& shared() { return shared_; }
@@ -44,12 +44,12 @@ class Services {
 
  private:
   class StoredHead;
-  Services();
+  explicit Services(const base::Clock& clock);
   base::Result<void, StartError> open_sts(boost::asio::io_context& home,
                                           const config::Config& config);
   void record(const policy::StsEvent& event);
 
-  base::SystemClock clock_;
+  const base::Clock& clock_;
   base::Random random_;
   Descriptor lock_;
   std::atomic<bool> strings_posted_{false};  // to the store, not known to be on disk
