@@ -20,11 +20,11 @@ struct Endpoint {
   Scheme scheme = Scheme::mailto;
   std::string uri;      // normal form: scheme, host and mail domain in lower case; the store's key
   // mailto: one addr-spec, percent-decoded, without control characters and angle brackets, the
-  // domain as A-labels; a local part in UTF-8 needs SMTPUTF8. https: ""
+  // domain as A-labels; a local part in UTF-8 needs SMTPUTF8. Else "".
   std::string address;
   std::string host;     // https: A-label in lower case, or an address literal without brackets
   std::uint16_t port = 443;
-  std::string target;   // https: path and query as published, fit for a request line; never ""
+  std::string target;   // https: path and query as published, "/" where empty; for a request line
   bool operator==(const Endpoint&) const = default;
 };
 
