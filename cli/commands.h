@@ -26,7 +26,8 @@ enum Exit : int {
 struct Terminal {
   std::ostream& out;
   std::ostream& err;
-  bool colour = false;  // of `err`
+  bool colour = false;       // of `err`
+  bool out_unicode = false;  // `out` is a terminal that shows UTF-8
 };
 
 struct World {
@@ -35,6 +36,7 @@ struct World {
   std::function<config::LoadResult(const config::Path&)> load;
   // Reads the configuration itself, since a reload has to; runs until told to stop.
   std::function<int(const std::string& config_path)> serve;
+  std::istream* in = nullptr;  // standard input; nullptr: an empty one
 };
 
 // `arguments` without the program's name. Never throws for anything in them.
