@@ -18,7 +18,6 @@ Complaint store_url(std::string& url) {
 Section tls_rpt() {
   return Builder<TlsRpt>("tls_rpt", "TLS reports (RFC 8460).",
                          [](Config& c) -> TlsRpt& { return c.tls_rpt; })
-      .missing("TLS reports are not part of this version")
       .add("enabled", &TlsRpt::enabled, "Whether results are gathered.")
       .add("organization_name", &TlsRpt::organization_name,
            "Without this, contact_info and report_domain records are kept, nothing is sent, and "
