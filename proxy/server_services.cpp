@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "report/secret.h"
 
 namespace proxy {
 
@@ -155,6 +156,8 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
 
   auto sts = made->open_sts(home, config);
   if (!sts) return base::fail(std::move(sts.error()));
+  auto report_mail = made->open_report_mail(config);
+  if (!report_mail) return base::fail(std::move(report_mail.error()));
 
   Shared& shared = made->shared_;
   shared.clock = &made->clock_;
@@ -164,6 +167,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.log = made->log_.get();
   shared.host_memory = &made->host_memory_;
   shared.slots = &made->slots_;
+  shared.report_mail = made->report_mail_ ? &*made->report_mail_ : nullptr;
   shared.keep_policy = [self](const tlsrpt::Policy& policy, const std::string& digest) {
     if (self->store_->has_policy_strings(digest)) return;
     self->store_->put_policy_strings(digest, policy_json(policy));
@@ -194,6 +198,15 @@ base::Result<void, StartError> Services::open_sts(boost::asio::io_context& home,
   if (!loaded) return base::fail(unavailable(loaded.error().text));
   base::log_info("", std::to_string(*loaded) + " MTA-STS policies in the cache");
   if (config.mta_sts.enabled) sts_->start();
+  return {};
+}
+
+// Also with `send` off: reports of before may still be on their way.
+base::Result<void, StartError> Services::open_report_mail(const config::Config& config) {
+  if (!config.tls_rpt.enabled || !config.tls_rpt.report_domain) return {};
+  auto secret = report::take_secret(config.server.state_dir / "report.secret");
+  if (!secret) return base::fail(unavailable(secret.error().text));
+  report_mail_.emplace(*secret, *config.tls_rpt.report_domain);
   return {};
 }
 

@@ -18,6 +18,7 @@
 #include "proxy/server.h"
 #include "proxy/worker.h"
 #include "store/sqlite_store.h"
+#include "tlsrpt/return_path.h"
 
 namespace proxy {
 
@@ -45,6 +46,7 @@ class Services {
  private:
   class StoredHead;
   Services();
+  base::Result<void, StartError> open_report_mail(const config::Config& config);
   base::Result<void, StartError> open_sts(boost::asio::io_context& home,
                                           const config::Config& config);
   void record(const policy::StsEvent& event);
@@ -60,6 +62,7 @@ class Services {
   std::unique_ptr<dns::UnboundResolver> plain_resolver_;
   std::unique_ptr<policy::HttpsFetcher> fetcher_;
   std::unique_ptr<policy::StsEngine> sts_;
+  std::optional<tlsrpt::ReturnPath> report_mail_;
   HostMemory host_memory_;
   MxSlots slots_;
   Shared shared_;
