@@ -8,8 +8,9 @@ from lab import report_mail
 from lab.actions import Reset
 from lab.case import LabCase, main
 from lab.client import message
+from lab.postfix import PostfixFront
 from lab.procs import LabError
-from lab.sternpost import merge
+from lab.sternpost import LMTP, merge
 
 WRONG = "3 1 1 " + "00" * 32
 FREED = r"report mail of our own, freed from policies \(RFC 8460 §5\.3\)"
@@ -211,6 +212,40 @@ class Bounces(ReportMailCase):
         for sender, age in (("", 9), ("a@front.lab", 0)):
             out = self.lmtp(self.path_for("rua@gone.example", age), sender=sender)
             self.assertFalse(out.reply.ok, str(out.reply))
+
+
+class ThroughPostfix(ReportMailCase):
+    """A real Postfix between the report's sender and the relay: the mark outlives its queue."""
+
+    @classmethod
+    def publish(cls, lab):
+        cls.held = lab.domain("held.example", {"tlsa": WRONG, "cert": "self"}, sts="enforce")
+        cls.gone = lab.domain("gone.example", {"at": {"rcpt": "550 5.1.1 no such user"}})
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.front = cls.lab.add(PostfixFront(cls.lab.path("front"), lmtp=LMTP))
+
+    def test_report_goes_where_other_mail_waits(self):
+        other = "other@held.example"
+        self.front.submit("a@front.lab", other)
+        dsn, status, text = self.front.wait_logged(other)[-1]
+        self.assertEqual((dsn, status), ("4.7.5", "deferred"), text)
+        self.front.submit(self.path_for(self.held.rcpt), self.held.rcpt)
+        dsn, status, text = self.front.wait_logged(self.held.rcpt)[-1]
+        self.assertEqual((dsn[0], status), ("2", "sent"), text)
+        self.not_counted(self.held, True)
+
+    def test_its_bounce_is_dropped(self):
+        path = self.path_for(self.gone.rcpt)
+        self.front.submit(path, self.gone.rcpt)
+        self.assertEqual(self.front.wait_logged(self.gone.rcpt)[-1][1], "bounced")
+        dsn, status, text = self.front.wait_logged(path)[-1]
+        self.assertEqual((dsn, status), ("2.0.0", "sent"), text)
+        self.assertIn("dropped", text)
+        record = self.sternpost.wait_records(domain=report_mail.DOMAIN, event="delivery")[-1]
+        self.assertEqual(record["verdict"], "dropped")
 
 
 class Secret(LabCase):
