@@ -17,7 +17,7 @@
 
 #include "proxy/channel.h"
 #include "proxy/event.h"
-#include "proxy/report_mail.h"
+#include "proxy/mail_kind.h"
 #include "proxy/transport.h"
 #include "proxy/worker.h"
 #include "smtp/envelope.h"
