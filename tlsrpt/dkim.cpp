@@ -37,9 +37,10 @@ constexpr std::size_t name_limit = 253;  // octets of a domain name
 
 // RFC 8460 §5.3 asks for the TLS-Report fields, RFC 6376 §5.4.1 recommends the rest. Each is listed
 // once more than it is there (RFC 6376 §8.15): a second one put in breaks the signature.
-constexpr std::array covered{"From",         "To",           "Subject",           "Date",
-                             "Message-ID",   "MIME-Version", "Content-Type",      "TLS-Report-Domain",
-                             "TLS-Report-Submitter",         "Auto-Submitted",    "TLS-Required"};
+constexpr std::array covered{
+    "From",         "To",           "Subject",           "Date",
+    "Message-ID",   "MIME-Version", "Content-Type",      "TLS-Report-Domain",
+    "TLS-Report-Submitter", "Auto-Submitted", "TLS-Required"};
 
 std::span<const std::uint8_t> octets_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};

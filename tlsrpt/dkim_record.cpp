@@ -80,7 +80,7 @@ base::Result<TagList, base::Error> parse_tags(std::string_view text) {
     text.remove_prefix(last ? end : end + 1);
     if (tag.empty() && last && !out.values.empty()) break;
     const std::size_t equals = tag.find('=');
-    if (equals == std::string_view::npos) return fail("is no list of tags like \"p=…\"");
+    if (equals == std::string_view::npos) return fail("is no list of tags");
     const std::string name(trim(tag.substr(0, equals)));
     const std::string_view value = trim(tag.substr(equals + 1));
     if (!is_tag_name(name)) return fail("has a tag whose name is none");

@@ -41,6 +41,7 @@ std::string folded(std::string_view name, std::span<const std::string> words) {
   std::string line(name);
   line += ':';
   for (const std::string& word : words) {
+    if (word.empty()) continue;
     if (line.size() + 1 + word.size() > line_wanted) {
       out += line + "\r\n";
       line.clear();

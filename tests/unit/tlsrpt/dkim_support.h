@@ -1,6 +1,6 @@
-// Keys and a verifier for tests of DKIM. The keys sign nothing but test messages. The verifier takes
-// a signed message apart by itself, so that sign() is not its own judge; whether others agree is
-// seen in tests/lab/lab/dkim.py.
+// Keys and a verifier for tests of DKIM. The keys sign nothing but test messages. The verifier
+// takes a signed message apart by itself, so that sign() is not its own judge; whether others agree
+// is seen in tests/lab/lab/dkim.py. Used by the unit and the conformance tests.
 #pragma once
 
 #include <openssl/evp.h>
