@@ -1,10 +1,13 @@
 #include "tlsrpt/dkim.h"
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
 #include <span>
 #include <stdexcept>
 
 #include "tests/unit/tlsrpt/dkim_support.h"
+#include "tests/unit/tlsrpt/message_support.h"
 
 using namespace std::chrono_literals;
 using tlsrpt::DkimSigner;
@@ -42,6 +45,11 @@ std::string signed_by(const DkimSigner& by, std::string_view text = message) {
   return *out;
 }
 
+std::string content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
 std::string refusal(const char* pem, std::string domain = "example.com",
                     std::string selector = "s") {
   const auto made = DkimSigner::make(pem, std::move(domain), std::move(selector));
@@ -76,6 +84,17 @@ TEST_CASE("RFC 6376 §3.3: RSA and Ed25519 signatures hold") {
     CHECK(out.ends_with("\r\n" + message));
     CHECK(dkim_test::holds(out, by.record_text()));
     CHECK(signed_by(by) == out);
+  }
+}
+
+TEST_CASE("the messages that tests/lab/test_dkim_signature.py gives to dkimpy are what we sign") {
+  const std::pair<std::string, const char*> keys[] = {{"ed25519", dkim_test::ed25519_key},
+                                                      {"rsa", dkim_test::rsa_key}};
+  for (const auto& [name, pem] : keys) {
+    const std::string path = STERNPOST_TESTS_DIR "/unit/tlsrpt/signed/" + name;
+    const DkimSigner by = signer(pem);
+    CHECK(signed_by(by, message_test::odd_message()) == content(path + ".eml"));
+    CHECK(by.record_name() + "\n" + by.record_text() + "\n" == content(path + ".txt"));
   }
 }
 

@@ -49,6 +49,20 @@ inline std::string message(const tlsrpt::Report& of, std::string recipient = "tl
   return tlsrpt::report_message(facts);
 }
 
+// The same with names and addresses that need encoding and folding, and without zlib's part in it:
+// what DkimSigner makes of this stands in signed/*.eml, which other verifiers read, too.
+inline std::string odd_message() {
+  tlsrpt::Report of = report();
+  of.submitter.organization_name =
+      "\xc3\x84rzte \"Q\" \\ GmbH, mit einem ganz langen Namen, der umbrochen wird";
+  tlsrpt::MessageFacts facts;
+  facts.report = &of;
+  facts.gzipped = "no gzip, yet octets: \x01\xff";
+  facts.recipient = "\xe7\x94\xa8@a-rather-long-name-of-a-host-that-takes-a-line.recv.example";
+  facts.date = std::chrono::sys_days{2026y / 11 / 26};
+  return tlsrpt::report_message(facts);
+}
+
 // The fields unfolded, by name in lower case.
 using Header = std::map<std::string, std::string>;
 inline Header header(std::string_view text) {
