@@ -34,7 +34,15 @@ enum class Event : std::uint8_t {
   start,
   stop,
 };
-enum class Verdict : std::uint8_t { delivered, deferred, rejected, uncertain, usable, refused };
+enum class Verdict : std::uint8_t {
+  delivered,
+  deferred,
+  rejected,
+  uncertain,
+  dropped,
+  usable,
+  refused,
+};
 enum class MxDnssec : std::uint8_t { secure, insecure };
 
 std::string_view to_string(Event event);      // "downgrade-suspected"
@@ -49,6 +57,8 @@ struct PolicyResult {
   std::string reason;
 };
 PolicyResult policy_result(const tlsrpt::SessionResult& result);
+// The reason of each of its result types, in their order.
+std::vector<std::string> reasons_of(const PolicyResult& entry);
 
 struct Record {
   Event event = Event::delivery;

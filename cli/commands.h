@@ -1,5 +1,5 @@
 // The command line: which commands there are, what they print, their exit statuses (sysexits where
-// one fits). run() parses and dispatches; main.cpp hands it the process's own streams and serve().
+// one fits). run() parses and dispatches; program() hands it the process's own streams and serve().
 // Messages for people go to `err`, data to `out`. Knows nothing of SMTP; the configuration is
 // judged by config/.
 #pragma once
@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "config/load.h"
+#include "proxy/control.h"
 
 namespace cli {
 
@@ -25,14 +27,21 @@ enum Exit : int {
 struct Terminal {
   std::ostream& out;
   std::ostream& err;
-  bool colour = false;  // of `err`
+  bool colour = false;       // of `err`
+  bool out_unicode = false;  // `out` is a terminal that shows UTF-8
 };
 
 struct World {
+  const base::Clock* clock = nullptr;  // what a command takes for now
   std::string default_config;  // what STERNPOST_CONFIG or the fixed default name
   std::function<config::LoadResult(const config::Path&)> load;
   // Reads the configuration itself, since a reload has to; runs until told to stop.
   std::function<int(const std::string& config_path)> serve;
+  // A request to the running daemon, or to the store without one.
+  std::function<base::Result<nlohmann::json, proxy::DaemonError>(const config::Config& config,
+                                                                 const nlohmann::json& request)>
+      report;
+  std::istream* in = nullptr;  // standard input; nullptr: an empty one
 };
 
 // `arguments` without the program's name. Never throws for anything in them.

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "config/config.h"
 #include "config/tree.h"
 
@@ -28,8 +29,9 @@ struct Surroundings {
   std::function<base::Result<std::string, base::Error>(const Path&)> read_file;
 };
 
-// The real ones: the clock, getaddrinfo's canonical name, the group database, the file system.
-Surroundings real_surroundings();
+// The real ones: today by `clock`, getaddrinfo's canonical name, the group database, the file
+// system.
+Surroundings real_surroundings(const base::Clock& clock);
 
 struct LoadResult {
   std::shared_ptr<const Config> config;  // null where there are errors
@@ -38,7 +40,9 @@ struct LoadResult {
 };
 
 LoadResult load(const Path& file, const Surroundings& surroundings);
-inline LoadResult load(const Path& file) { return load(file, real_surroundings()); }
+inline LoadResult load(const Path& file, const base::Clock& clock) {
+  return load(file, real_surroundings(clock));
+}
 
 // The same from texts already read; the first is the main file.
 LoadResult load_sources(const std::vector<Source>& sources, const Surroundings& surroundings);

@@ -93,9 +93,9 @@ std::vector<Path> further_files(const Path& file, std::vector<Issue>& errors) {
 
 }  // namespace
 
-Surroundings real_surroundings() {
+Surroundings real_surroundings(const base::Clock& clock) {
   Surroundings real;
-  real.today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  real.today = std::chrono::floor<std::chrono::days>(clock.wall());
   real.host_name = canonical_host_name;
   real.has_group = group_exists;
   real.read_file = [](const Path& path) { return read_up_to(path, longest_named_file, true); };

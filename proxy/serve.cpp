@@ -29,8 +29,8 @@ void raise_descriptor_limit() {
 
 }  // namespace
 
-int serve(const std::string& config_path) {
-  const config::LoadResult loaded = config::load(config_path);
+int serve(const std::string& config_path, const base::Clock& clock) {
+  const config::LoadResult loaded = config::load(config_path, clock);
   for (const auto& issue : loaded.warnings) tell(config::text_of(issue, "warning"));
   for (const auto& issue : loaded.errors) tell(config::text_of(issue, "error"));
   if (!loaded.config) return EX_CONFIG;
@@ -41,7 +41,7 @@ int serve(const std::string& config_path) {
   std::signal(SIGXFSZ, SIG_IGN);  // A limit of file sizes is an error of the log, not the end.
   raise_descriptor_limit();
   try {
-    Daemon daemon(config_path, loaded.config);
+    Daemon daemon(config_path, loaded.config, clock);
     const auto opened = daemon.open();
     if (!opened) {
       base::log_error("", "cannot start: " + opened.error().text);

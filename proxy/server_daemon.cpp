@@ -46,9 +46,11 @@ std::vector<std::string> needs_restart(const config::Config& before, const confi
   if (before.dns != now.dns) keys.push_back("dns");
   if (before.log != now.log) keys.push_back("log");
   if (before.store != now.store) keys.push_back("store");
+  if (before.tls_rpt != now.tls_rpt) keys.push_back("tls_rpt");
   if (before.mta_sts.refresh_interval != now.mta_sts.refresh_interval) {
     keys.push_back("mta_sts.refresh_interval");
   }
+  if (before.tls_rpt != now.tls_rpt) keys.push_back("tls_rpt");
   return keys;
 }
 
@@ -65,8 +67,10 @@ std::vector<std::string> global_weakenings(const config::Config& config) {
   return weak;
 }
 
-Daemon::Daemon(std::string config_path, std::shared_ptr<const config::Config> config)
+Daemon::Daemon(std::string config_path, std::shared_ptr<const config::Config> config,
+               const base::Clock& clock)
     : config_path_(std::move(config_path)),
+      clock_(clock),
       config_(std::move(config)),
       started_with_(config_),
       probe_timer_(home_),
@@ -80,7 +84,7 @@ Daemon::~Daemon() { leave_signals(); }
 
 base::Result<void, StartError> Daemon::open() {
   const std::string started = "sternpost " STERNPOST_VERSION " with " + config_path_;
-  auto services = Services::open(home_, *config_, started + weak_text(*config_));
+  auto services = Services::open(home_, *config_, started + weak_text(*config_), clock_);
   if (!services) return base::fail(std::move(services.error()));
   services_ = std::move(*services);
   for (const auto& weak : global_weakenings(*config_)) {
@@ -103,6 +107,7 @@ base::Result<void, StartError> Daemon::open() {
 int Daemon::run() {
   take_signals();
   server_->start();
+  if (services_->reporting() != nullptr) services_->reporting()->start();
   control_->start();
   probe_validation();
   feed_watchdog();
@@ -230,7 +235,7 @@ void Daemon::record_config(const std::string& reason) {
 void Daemon::reload() {
   // Before the first READY=1 there is nothing that systemd could take for reloaded.
   if (told_ready_) notify::reloading();
-  config::LoadResult loaded = config::load(config_path_);
+  config::LoadResult loaded = config::load(config_path_, clock_);
   for (const auto& issue : loaded.warnings) {
     base::log_warn("", config::text_of(issue, "warning"));
   }

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "config/load.h"
 #include "proxy/control.h"
 #include "proxy/server.h"
@@ -23,7 +24,9 @@ std::vector<std::string> global_weakenings(const config::Config& config);
 
 class Daemon {
  public:
-  Daemon(std::string config_path, std::shared_ptr<const config::Config> config);
+  // `clock` must outlive the daemon.
+  Daemon(std::string config_path, std::shared_ptr<const config::Config> config,
+         const base::Clock& clock);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -50,8 +53,10 @@ class Daemon {
   nlohmann::json status() const;
   std::map<std::string, Control::Command> commands();
   void add_policy_commands(std::map<std::string, Control::Command>& commands);
+  void add_report_commands(std::map<std::string, Control::Command>& commands);
 
   std::string config_path_;
+  const base::Clock& clock_;
   std::shared_ptr<const config::Config> config_;
   const std::shared_ptr<const config::Config> started_with_;
   boost::asio::io_context home_{1};

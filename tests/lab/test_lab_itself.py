@@ -1,17 +1,24 @@
 #!/usr/bin/python3
 """The lab's own parts, without the program under test: a lab that lies makes tests worthless."""
 
+import http.client
+import socket
+import ssl
 import subprocess
 
 from lab import https
 from lab.actions import BodyDrop, Close, Drop, Each, Reset, Wait
 from lab.case import LabCase, main
 from lab.client import Client, Lost, message, send
+from lab.clock import Clock
+from lab.collector import Collector
 from lab.exim import EximFront, EximMx
 from lab.pki import tlsa
 from lab.postfix import PostfixFront, PostfixMx
 from lab.procs import run, wait_for
+from lab.receiver import NGINX, SCRIPTED, NginxReceiver, Receiver
 from lab.resolver import Resolver
+from lab.sternpost import LMTP
 
 
 class Names(LabCase):
@@ -162,6 +169,103 @@ class Policies(LabCase):
             self.assertIn(want, self.get(f"mta-sts.{word}.example", https.BAD), word)
 
 
+def post(address, host, body, timeout=3, target="/v1?x=1"):
+    """A POST as a sender of reports makes it; the status and Location."""
+    context = ssl._create_unverified_context()
+    raw = socket.create_connection((address, 443), timeout)
+    with context.wrap_socket(raw, server_hostname=host) as sock:
+        connection = http.client.HTTPConnection(host)
+        connection.sock = sock
+        connection.request("POST", target, body, {"Content-Type": "application/tlsrpt+gzip"})
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Location")
+
+
+class Receivers(LabCase):
+    """Who takes reports: the scripted server, NGINX, a collector's socket."""
+
+    begins = False
+
+    def test_scripted(self):
+        receiver = self.lab.add(Receiver(self.lab.cert("good", "r.example")))
+        receiver.set("r.example", 500, ("redirect", "https://s.example/x"), 201, ("slow", 0.2))
+        body = bytes(range(256)) * 300
+        got = [post(SCRIPTED, "r.example", body) for _ in range(4)]
+        self.assertEqual(got, [(500, None), (307, "https://s.example/x"), (201, None),
+                               (200, None)])
+        seen = receiver.wait_posts("r.example", 4)
+        self.assertEqual([p.answer for p in seen], ["500", "307", "201", "200"])
+        self.assertTrue(all(p.body == body and p.complete for p in seen))
+        self.assertEqual((seen[0].method, seen[0].target), ("POST", "/v1?x=1"))
+        self.assertEqual(seen[0].header("content-type"), ["application/tlsrpt+gzip"])
+        for action in ("hang", "close", "reset"):
+            receiver.set("bad.example", action)
+            with self.assertRaises((OSError, http.client.HTTPException), msg=action):
+                post(SCRIPTED, "bad.example", b"x", timeout=0.5)
+        receiver.set("bad.example", "early")
+        self.assertEqual(post(SCRIPTED, "bad.example", b"x")[0], 500)
+        receiver.down("down.example")
+        with self.assertRaises(ssl.SSLError):
+            post(SCRIPTED, "down.example", b"x")
+        self.assertEqual(receiver.posts("down.example"), [])
+        self.assertEqual(len(receiver.complete("bad.example")), 2)
+
+    def test_nginx(self):
+        cert = self.lab.cert("good", "n.example")
+        nginx = self.lab.add(NginxReceiver(self.lab.path("receiver"), ["n.example"], cert))
+        bodies = [b"small", bytes(range(256)) * 4000]
+        for body in bodies:
+            self.assertEqual(post(NGINX, "n.example", body)[0], 201)
+        self.assertEqual(nginx.wait_kept(2), [("application/tlsrpt+gzip", b) for b in bodies])
+
+    def test_collector(self):
+        collector = self.lab.add(Collector(self.lab.path("collect.sock")))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b'{"dpv":"1","d":"x.example"}', collector.path)
+            sock.sendto(b'{"dpv":"1","d":"y.example"}', collector.path)
+        self.assertEqual(collector.wait_of("y.example"), [{"dpv": "1", "d": "y.example"}])
+
+    def test_clock(self):
+        clock = Clock(self.lab.path("clock"))
+        clock.set("2026-12-31T23:59:59Z")
+        self.assertTrue(clock.text().startswith(("2026-12-31T23:59:59", "2027-01-01T00:00:00")))
+        clock.forward(seconds=3600, days=2)
+        self.assertTrue(clock.text().startswith(("2027-01-03T00:59:59", "2027-01-03T01:00:00")))
+        clock.at(clock.today(1), hours=4)
+        self.assertTrue(clock.text().startswith("2027-01-04T04:00:00."), clock.text())
+
+
+class Clocked(LabCase):
+    """The program under test with a clock that is moved while it runs; two programs at once."""
+
+    clocked = True
+
+    @classmethod
+    def publish(cls, lab):
+        cls.domain = lab.domain("d.example", {"tlsa": "3 1 1"})
+
+    def test_the_log_has_its_time_and_goes_on_over_rotations(self):
+        self.clock.set("2027-03-04T05:06:07Z")
+        self.reply(self.lmtp(self.domain.rcpt), "250 2.0.0")
+        self.assertTrue(self.last(self.domain)["time"].startswith("2027-03-04T05:06:"))
+        self.sternpost.set_clock(days=2)
+        self.reply(self.lmtp(self.domain.rcpt), "250 2.0.0")
+        self.assertTrue(self.last(self.domain)["time"].startswith("2027-03-06T05:06:"))
+        days = [r["time"][:10] for r in self.sternpost.records(event="delivery")]
+        self.assertEqual(days, ["2027-03-04", "2027-03-06"])
+
+    def test_two_programs_share_a_clock(self):
+        other = self.lab.sternpost({"listen": [{"protocol": "lmtp",
+                                                "address": "127.0.0.2:10024"}]},
+                                   clocked=self.clock)
+        self.clock.set("2028-01-01T00:00:00Z")
+        for address, part in ((LMTP, self.sternpost), ("127.0.0.2:10024", other)):
+            self.assertTrue(send(address, "a@b.lab", self.domain.rcpt, lmtp=True).reply.ok)
+            wait_for(lambda p=part: any(r["time"].startswith("2028-01-01T00:00:0")
+                                        for r in p.records(event="delivery")),
+                     "a delivery at the time of the shared clock")
+
+
 class Scripted(LabCase):
     """The scripted MX: each action does what it says."""
 
@@ -229,6 +333,19 @@ class Mtas(LabCase):
         mx.start()
         front.flush_until_empty()
         self.assertEqual(len(mx.wait_delivered(3)), 3)
+
+    def test_two_in_front(self):
+        cert = self.lab.cert("good", "mx.two.example")
+        mx = self.lab.add(PostfixMx(self.lab.path("mx2"), "mx.two.example", ["127.0.0.33"], cert))
+        fronts = [self.lab.add(PostfixFront(self.lab.path(f"front{n}"), smtp="127.0.0.33:25",
+                                            address=f"127.0.0.{35 + n}", name=f"front{n}.lab"))
+                  for n in range(2)]
+        for n, front in enumerate(fronts):
+            self.assertTrue(front.submit("a@b.lab", "e@f.example", message(f"n{n}")).reply.ok)
+        got = b"".join(mx.wait_delivered(2))
+        for n in range(2):
+            self.assertIn(f"Subject: n{n}".encode(), got)
+            self.assertIn(f"by front{n}.lab".encode(), got)
 
     def test_exim(self):
         cert = self.lab.cert("good", "mx.exim.example")

@@ -20,6 +20,7 @@ class LabCase(unittest.TestCase):
     """
 
     config = {}
+    clocked = False         # True: its wall clock is the test's, `self.clock`
     lab = None
     sternpost = None
     sent_at = ""
@@ -36,7 +37,7 @@ class LabCase(unittest.TestCase):
             cls.publish(cls.lab)
             cls.lab.start()
             if cls.begins:
-                cls.sternpost = cls.lab.sternpost(cls.config)
+                cls.sternpost = cls.lab.sternpost(cls.config, clocked=cls.clocked)
         except BaseException:
             cls.lab.stop()
             raise
@@ -54,16 +55,21 @@ class LabCase(unittest.TestCase):
         if broken:
             raise AssertionError(f"enforcement log, line {broken}")
 
+    @property
+    def clock(self):
+        """The clock of a class that is `clocked`."""
+        return self.sternpost.clock
+
     # -- sending -------------------------------------------------------------------------------
 
     def lmtp(self, rcpts, data=None, sender="a@front.lab", **options):
         """One message over LMTP; the Outcome."""
-        self.sent_at = _now()
+        self.sent_at = self._now()
         return send(LMTP, sender, rcpts, data, lmtp=True, **options)
 
     def smtp(self, rcpts, data=None, sender="a@front.lab", **options):
         """One message over SMTP; the Outcome."""
-        self.sent_at = _now()
+        self.sent_at = self._now()
         return send(SMTP, sender, rcpts, data, **options)
 
     # -- asserting -----------------------------------------------------------------------------
@@ -104,11 +110,12 @@ class LabCase(unittest.TestCase):
                     if r["time"] >= self.sent_at]
         return wait_for(found, f"a {event} record about {domain.name}")[-1]
 
-
-def _now():
-    """The present time as the log writes it, a little early: clocks of two processes."""
-    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(milliseconds=2)
-    return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    def _now(self):
+        """The present time as the log writes it, a little early: clocks of two processes."""
+        if self.sternpost and self.clock:
+            return self.clock.text(early=0.002)
+        then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(milliseconds=2)
+        return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Result(unittest.TextTestResult):

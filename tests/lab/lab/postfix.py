@@ -211,9 +211,10 @@ class PostfixMx(Postfix):
 class PostfixFront(Postfix):
     """The MTA in front: hands everything to Sternpost over LMTP or SMTP."""
 
-    def __init__(self, directory, lmtp=None, smtp=None, address="127.0.0.31", settings=None):
+    def __init__(self, directory, lmtp=None, smtp=None, address="127.0.0.31", settings=None,
+                 name="front.lab"):
         via = f"sternlmtp:inet:{lmtp}" if lmtp else f"sternsmtp:[{_host(smtp)}]:{_port(smtp)}"
-        super().__init__(directory, "front.lab", [address], {
+        super().__init__(directory, name, [address], {
             "default_transport": via, "smtpd_relay_restrictions": "permit_mynetworks,reject",
             "smtp_send_xforward_command": "yes", "lmtp_send_xforward_command": "yes",
             "sternlmtp_destination_concurrency_limit": "20",

@@ -1,6 +1,7 @@
 """The program under test: its configuration, its process, its enforcement log."""
 
 import datetime
+import glob
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 
+from .clock import Clock
 from .procs import Daemon, LabError, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -16,9 +18,10 @@ LMTP, SMTP = "127.0.0.1:10024", "127.0.0.1:10025"
 SANITIZER = ("AddressSanitizer", "runtime error:", "ThreadSanitizer", "LeakSanitizer")
 
 
-def binary():
-    """$STERNPOST or build/sternpost."""
+def binary(clocked=False):
+    """$STERNPOST or build/sternpost; `clocked`: the one whose clock a test moves."""
     path = os.environ.get("STERNPOST") or os.path.join(ROOT, "build", "sternpost")
+    path += "-clocked" if clocked else ""
     if not os.access(path, os.X_OK):
         raise LabError(f"no program at {path}: build it, or set STERNPOST")
     return path
@@ -60,11 +63,17 @@ def merge(base, changes):
 
 
 class Sternpost:
-    """One instance in `directory`. `changes` are laid over the lab's default configuration."""
+    """One instance in `directory`. `changes` are laid over the lab's default configuration.
 
-    def __init__(self, directory, lab, changes=None, env=None):
+    clocked: True gives it a clock of its own (`clock`) that the test moves; or a Clock.
+    """
+
+    def __init__(self, directory, lab, changes=None, env=None, clocked=False):
         os.makedirs(directory, exist_ok=True)
         self.directory, self.lab, self.env = directory, lab, dict(env or {})
+        self.clock = Clock(self.path("clock")) if clocked is True else clocked or None
+        if self.clock:
+            self.env["STERNPOST_CLOCK"] = self.clock.file
         self.config = merge(self.defaults(), changes or {})
         self.daemon, self.notified = None, []
         self.argv, self.pass_fds = None, ()
@@ -100,7 +109,17 @@ class Sternpost:
         with open(self.config_file, "w", encoding="utf-8") as file:
             file.write(toml(self.config))
 
+    def set_clock(self, at=None, days=0, forward=0):
+        """Moves its clock to `at` (2026-11-27T00:00:05Z), then on by `days` and seconds."""
+        if at is not None:
+            self.clock.set(at)
+        self.clock.forward(forward, days)
+
     # -- the process ---------------------------------------------------------------------------
+
+    def binary(self):
+        """The program that it runs."""
+        return binary(clocked=self.clock is not None)
 
     def start(self, timeout=30):
         """Writes the configuration, starts `serve`, returns at READY=1."""
@@ -113,7 +132,7 @@ class Sternpost:
         self._notify.bind(notify)
         self._notify.setblocking(False)
         self.notified = []
-        argv = self.argv or [binary(), "serve", "-c", self.config_file]
+        argv = self.argv or [self.binary(), "serve", "-c", self.config_file]
         self.daemon = Daemon("sternpost", argv, self.path("sternpost.log"),
                              env={"NOTIFY_SOCKET": notify, **self.env})
         self.daemon.start(lambda: "READY=1" in self.notifications(), timeout, self.pass_fds)
@@ -166,7 +185,7 @@ class Sternpost:
     def run(self, *words, **options):
         """Another subcommand with this configuration: (status, stdout, stderr)."""
         self.configure()
-        argv = [binary(), words[0], *([words[1]] if len(words) > 1 else []), "-c",
+        argv = [self.binary(), words[0], *([words[1]] if len(words) > 1 else []), "-c",
                 self.config_file, *words[2:]]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60,
                               env={**os.environ, **self.env}, **options)
@@ -187,9 +206,23 @@ class Sternpost:
         except FileNotFoundError:
             return []
 
+    def history(self):
+        """Lines of the rotated files too, in the order of the chain."""
+        stem, end = os.path.splitext(self.enforcement)
+        while True:             # until no file was rotated in between
+            names, files = sorted(glob.glob(f"{stem}-*{end}")), []
+            for path in names:
+                with open(path, "rb") as file:
+                    files.append(file.read().split(b"\n")[:-1])
+            files.append(self.lines())
+            if names == sorted(glob.glob(f"{stem}-*{end}")):
+                break
+        files = sorted((x for x in files if x), key=lambda x: json.loads(x[0])["seq"])
+        return [line for lines in files for line in lines]
+
     def records(self, **wanted):
         """Its records as dicts; only those whose keys have the wanted values."""
-        found = [json.loads(x) for x in self.lines()]
+        found = [json.loads(x) for x in (self.history() if self.clock else self.lines())]
         return [r for r in found if all(r.get(k) == v for k, v in wanted.items())]
 
     def wait_records(self, count=1, timeout=10, **wanted):
@@ -201,7 +234,7 @@ class Sternpost:
     def chain_error(self):
         """Why the hash chain is broken, as "LINE: why"; None when it is whole."""
         before, seq = None, None
-        for number, line in enumerate(self.lines(), 1):
+        for number, line in enumerate(self.history() if self.clock else self.lines(), 1):
             try:
                 record = json.loads(line)
             except ValueError as error:
