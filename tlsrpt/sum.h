@@ -68,7 +68,8 @@ struct ProblemLine {
 // Lines with the most failures first; days in their order.
 struct Sum {
   Tally tally;
-  std::uint64_t detailed = 0;   // failures that the details tell of; RFC 8460 §4.4: may differ
+  std::uint64_t detailed = 0;         // failures that the details tell of; they may overlap
+  std::uint64_t without_details = 0;  // failures that no detail can account for
   std::uint64_t duplicates = 0;
   std::uint64_t differing = 0;  // of these, those that say something else than the first
   std::uint64_t without_report = 0;  // messages

@@ -205,6 +205,9 @@ class Printer {
     table("Odd in these reports", {"Reported by", "Reports#", "What"}, std::move(rows),
           sum_.notes.size());
     std::string more;
+    if (sum_.without_details > 0) {
+      more += plural(sum_.without_details, "failed session") + " came without details\n";
+    }
     if (sum_.duplicates > 0) {
       more += plural(sum_.duplicates, "report") + " came again and " +
               (sum_.duplicates == 1 ? "was" : "were") + " not counted again";
