@@ -137,9 +137,7 @@ class Members {
     if (value->is_array()) {
       for (const json& element : *value) {
         if (!element.is_null()) line(out, text_of(element, key), key);
-        if (out.size() == limits_.strings) break;
       }
-      if (value->size() > out.size()) line(out, "", key);
       return out;
     }
     note(std::string(key) + " is a plain text, not a list");

@@ -157,8 +157,9 @@ class Page {
     if (sum_.tally.reports == 0) {
       out_ += "No report could be read.";
     } else if (sum_.tally.failures == 0) {
-      out_ += sessions() == 0 ? "The reports tell of no session."
-                              : "All " + plural(sessions(), "session") + " succeeded.";
+      out_ += sessions() == 0   ? "The reports tell of no session."
+              : sessions() == 1 ? "The one session succeeded."
+                                : "All " + plural(sessions(), "session") + " succeeded.";
     } else {
       out_ += number(sum_.tally.failures) + " of " + plural(sessions(), "session") +
               " failed (" + share_words(sum_.tally.failures, sessions()) + ").";

@@ -112,7 +112,7 @@ TEST_CASE("RFC 5322 §2.2: what opens like a message") {
   for (const char* text : {"From: a", "Return-Path: <>\nx", "X-1 : y"}) {
     CHECK(tlsrpt::opens_like_message(text));
   }
-  for (const char* text : {"", "From a", " Folded: x", "{\"a\": 1}", ": x", "two words: x", "\n"}) {
+  for (const char* text : {"", "From a", " Folded: x", ": x", "two words: x", "\n"}) {
     INFO(text);
     CHECK_FALSE(tlsrpt::opens_like_message(text));
   }
