@@ -104,7 +104,8 @@ class Reading {
       if (entry->path().filename().string().starts_with('.')) continue;
       if (!entry->is_regular_file(kind)) continue;
       if (names.size() == most_files) {
-        wanting(folder, "more than " + std::to_string(most_files) + " files: the rest is left out");
+        wanting(folder,
+                "more than " + std::to_string(most_files) + " files: the rest is left out");
         break;
       }
       names.push_back(entry->path().string());

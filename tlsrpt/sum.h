@@ -1,5 +1,5 @@
-// The sum over many reports of others (read.h): by policy, result type, sending source, reporter and
-// day, with what was odd about them. A report that came twice is counted once. Bounded: what is
+// The sum over many reports of others (read.h): by policy, result type, sending source, reporter
+// and day, with what was odd about them. A report that came twice is counted once. Bounded: what is
 // beyond a table's bound is summed up as "(others)". Pure. Filled by cli/report_read; printed by
 // sum_text, sum_json and sum_html.
 #pragma once

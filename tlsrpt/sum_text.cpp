@@ -57,7 +57,7 @@ class Printer {
     if (!style_.unicode && !base::is_ascii(out)) {
       std::string ascii;
       for (const char c : out) {
-        if ((static_cast<unsigned char>(c) & 0xc0U) != 0x80U) ascii += (c & 0x80) != 0 ? '?' : c;
+        if ((c & 0xc0) != 0x80) ascii += (c & 0x80) != 0 ? '?' : c;
       }
       out = ascii;
     }

@@ -1,5 +1,5 @@
-// Reports of others: whatever the file holds, what comes out is UTF-8, within its limits and sums up
-// to something that prints; the JSON can be read again and the page has no octet of theirs as markup.
+// Reports of others: whatever the file holds, what comes out is UTF-8, within its limits and sums
+// up to something that prints; the JSON can be read again and no text of theirs is markup.
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>

@@ -49,7 +49,8 @@ TEST_CASE("RFC 2046 §5.1.1: the parts of a multipart, whatever its line ends") 
 
 TEST_CASE("RFC 2045 §5.1: the boundary is found among the parameters") {
   const std::string body = "\n\n--a b\n\nx\n--a b--\n";
-  good("Content-Type: multipart/report; report-type=tlsrpt; boundary=\"a b\"" + body, {{"", "x\n"}});
+  good("Content-Type: multipart/report; report-type=tlsrpt; boundary=\"a b\"" + body,
+       {{"", "x\n"}});
   good("content-type:Multipart/Report;boundary=\"a b\";report-type=\"tlsrpt\"" + body,
        {{"", "x\n"}});
   good("Content-Type: multipart/report; name=\"; boundary=c\"; BOUNDARY = \"a\\ b\"" + body,

@@ -43,8 +43,9 @@ TEST_CASE("the sum by policy, result type, source, reporter and day") {
                            {detail("certificate-expired", "192.0.2.1", 2),
                             detail("tlsa-invalid", "192.0.2.2", 1)})));
   CHECK(summing.add(report("Alpha", "2", 19, 5, 0)));
-  ReadReport other = report("Beta", "1", 19, 1, 4,
-                            {detail("certificate-expired", "192.0.2.1", 3, "mx2.example.com", "x")});
+  ReadReport other =
+      report("Beta", "1", 19, 1, 4,
+             {detail("certificate-expired", "192.0.2.1", 3, "mx2.example.com", "x")});
   other.policies.push_back({"tlsa", "mx.example.com", {}, {}, 7, 0, {}});
   CHECK(summing.add(other));
 
@@ -138,7 +139,10 @@ TEST_CASE("a report belongs to the day that most of its range lies in") {
 
 TEST_CASE("RFC 8461 §3.2: the mode is that of the policy quoted") {
   for (const auto& [text, want] : std::vector<std::pair<std::string, std::string>>{
-           {"mode: testing", "testing"}, {"MODE:Enforce ", "enforce"}, {"mode", ""}, {"x: y", ""}}) {
+           {"mode: testing", "testing"},
+           {"MODE:Enforce ", "enforce"},
+           {"mode", ""},
+           {"x: y", ""}}) {
     ReadReport one = report("Alpha", "1", 18, 1, 0);
     one.policies[0].strings = {"version: STSv1", text};
     Summing summing;
