@@ -5,6 +5,7 @@
 #include <ostream>
 #include <sstream>
 
+#include "cli/report_own.h"
 #include "cli/report_read.h"
 #include "config/defaults.h"
 
@@ -26,6 +27,7 @@ struct Commands {
   CLI::App* defaults = nullptr;
   CLI::App* report = nullptr;
   ReportRead report_read;
+  ReportOwn report_own;
   std::string file;
 };
 
@@ -40,8 +42,9 @@ void describe_report(Commands& commands) {
   commands.report->require_subcommand(1);
   commands.report->footer(
       "Examples:\n"
-      "  sternpost report read report.json.gz\n"
-      "  sternpost report read --json mail.eml");
+      "  sternpost report list --date 2026-11-25\n"
+      "  sternpost report read report.json.gz");
+  add_report_own(*commands.report, commands.report_own, commands.file);
   add_report_read(*commands.report, commands.report_read);
 }
 
@@ -123,6 +126,9 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
   }
   if (commands.serve->parsed()) return world.serve(commands.file);
   if (commands.check->parsed()) return check(commands.file, terminal, world);
+  if (commands.report_own.parsed()) {
+    return report_own(commands.report_own, commands.file, terminal, world);
+  }
   if (commands.report_read.command->parsed()) {
     std::istringstream nothing;
     return report_read(commands.report_read, terminal, world.in ? *world.in : nothing);

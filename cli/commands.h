@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "config/load.h"
+#include "proxy/control.h"
 
 namespace cli {
 
@@ -36,6 +37,10 @@ struct World {
   std::function<config::LoadResult(const config::Path&)> load;
   // Reads the configuration itself, since a reload has to; runs until told to stop.
   std::function<int(const std::string& config_path)> serve;
+  // A request to the running daemon, or to the store without one.
+  std::function<base::Result<nlohmann::json, proxy::DaemonError>(const config::Config& config,
+                                                                 const nlohmann::json& request)>
+      report;
   std::istream* in = nullptr;  // standard input; nullptr: an empty one
 };
 

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "cli/commands.h"
+#include "proxy/offline.h"
 #include "proxy/serve.h"
 
 namespace cli {
@@ -40,6 +41,9 @@ int program(int argc, char** argv, const base::Clock& clock) {
     world.clock = &clock;
     world.default_config = named.empty() ? "/etc/sternpost/sternpost.toml" : named;
     world.load = [&clock](const config::Path& path) { return config::load(path, clock); };
+    world.report = [&clock](const config::Config& config, const nlohmann::json& request) {
+      return proxy::report_command(config, clock, request);
+    };
     world.serve = [&clock](const std::string& path) { return proxy::serve(path, clock); };
     world.in = &std::cin;
     const Terminal terminal{std::cout, std::cerr, wants_colour(), shows_unicode()};

@@ -37,13 +37,14 @@ std::optional<tlsrpt::Endpoint> endpoint_of(const std::string& uri) {
 class UnderWay {
  public:
   using Set = std::set<std::pair<store::Day, std::string>>;
-  UnderWay(Set& set, const store::ReportRow& row) : set_(set), key_(row.day, row.domain) {}
-  ~UnderWay() { set_.erase(key_); }
+  UnderWay(std::shared_ptr<Set> set, const store::ReportRow& row)
+      : set_(std::move(set)), key_(row.day, row.domain) {}
+  ~UnderWay() { set_->erase(key_); }
   UnderWay(const UnderWay&) = delete;
   UnderWay& operator=(const UnderWay&) = delete;
 
  private:
-  Set& set_;
+  std::shared_ptr<Set> set_;  // it may outlive the sender, where the loop ends in mid-way
   std::pair<store::Day, std::string> key_;
 };
 
@@ -52,15 +53,15 @@ class UnderWay {
 // ---- which ones ---------------------------------------------------------------------------------
 
 bool Sender::begin_due() {
-  if (under_way_.size() >= at_a_time) return true;
-  auto due = parts_.reports->due(parts_.clock->wall(), at_a_time + under_way_.size());
+  if (under_way_->size() >= at_a_time) return true;
+  auto due = parts_.reports->due(parts_.clock->wall(), at_a_time + under_way_->size());
   if (!due) {
     base::log_error("", "TLS reports: " + due.error().text);
     return true;
   }
   for (store::ReportRow& row : *due) {
-    if (under_way_.size() >= at_a_time) return false;
-    if (!under_way_.emplace(row.day, row.domain).second) continue;
+    if (under_way_->size() >= at_a_time) return false;
+    if (!under_way_->emplace(row.day, row.domain).second) continue;
     asio::co_spawn(parts_.executor, run(this, std::move(row)), asio::detached);
   }
   return true;
@@ -77,7 +78,7 @@ asio::awaitable<void> Sender::run(Sender* self, store::ReportRow row) {
 }
 
 asio::awaitable<bool> Sender::send_now(store::ReportRow row) {
-  if (!under_way_.emplace(row.day, row.domain).second) co_return false;
+  if (!under_way_->emplace(row.day, row.domain).second) co_return false;
   const UnderWay under_way(under_way_, row);
   if (row.state == store::ReportState::not_asked) row.state = store::ReportState::waiting;
   co_await deliver(std::move(row), true);

@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -75,7 +76,8 @@ class Sender {
   void settle(store::ReportRow& row, const std::vector<store::EndpointRow>& endpoints);
 
   Parts parts_;
-  std::set<std::pair<store::Day, std::string>> under_way_;
+  using Keys = std::set<std::pair<store::Day, std::string>>;
+  std::shared_ptr<Keys> under_way_ = std::make_shared<Keys>();
 };
 
 }  // namespace report

@@ -34,13 +34,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool freed = ours.frees(path, recipient, today);
   const bool own = ours.is_own(path, today);
   require(own || !freed);
+  const std::string mine = ours.make(today, recipient);
   bool made = false;
-  for (int age = -1; age <= 8; ++age) {
+  for (int age = -1; age <= 8 && path.size() == mine.size(); ++age) {
     made = made || base::iequals(ours.make(today - days(age), recipient), path);
   }
   require(freed == made);
-
-  const std::string mine = ours.make(today, recipient);
   require(mine.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789+.@") == mine.npos);
   require(mine.find('@') <= 64 && mine.ends_with("@example.com"));
   require(ours.frees(mine, recipient, today) && ours.is_own(mine, today));

@@ -165,7 +165,10 @@ TEST_CASE("RFC 8460 §7: nothing encoded in an address gets out of its header fi
   bad("mailto:a@example.com%00", "control character");
   bad("mailto:a%09b@example.com", "control character");
   bad("mailto:a%7Fb@example.com", "control character");
-  bad("mailto:a%C2%85b@example.com", "control character");
+  bad("mailto:a%C2%80b@example.com", "control character");
+  bad("mailto:a%C2%9Fb@example.com", "control character");
+  good("mailto:a%C2%A0b@example.com",
+       Mails{{"a\xc2\xa0" "b@example.com", "mailto:a%C2%A0b@example.com"}});
   bad("mailto:a@example.com%3E%20SIZE=1", "angle bracket");
   bad("mailto:%3Ca@example.com%3E", "angle bracket");
   bad("mailto:%22a%3E%22@example.com", "angle bracket");
