@@ -162,8 +162,8 @@ void add_report_read(CLI::App& report, ReportRead& options) {
   command->add_flag("--html", options.html, "Print the sum as one HTML page, to look at or print")
       ->excludes(json);
   command->footer(
-      "A report that is there twice counts once. Whether a report is signed (DKIM) by who it names\n"
-      "is for the mail server to judge.\n"
+      "A report that is there twice counts once. Whether a report is signed (DKIM) by who it\n"
+      "names is for the mail server to judge.\n"
       "\nExit status: 0 all was read, 1 a file held no readable report, 69 a file is not there.\n"
       "\nExamples:\n"
       "  sternpost report read /var/mail/tlsrpt\n"

@@ -48,7 +48,8 @@ class Printer {
             plural(sum_.reporters.size(), "organization") + ", " + span_words(sum_) + "\n";
     const std::uint64_t all = sum_.tally.successes + sum_.tally.failures;
     out_ += plural(sum_.tally.successes, "session") + " succeeded, " +
-            number(sum_.tally.failures) + " failed (" + share_words(sum_.tally.failures, all) + ")\n";
+            number(sum_.tally.failures) + " failed (" +
+            share_words(sum_.tally.failures, all) + ")\n";
   }
 
   // A reporter's text as one cell. An empty one shows as "-".
@@ -57,7 +58,8 @@ class Printer {
     if (!style_.unicode && !base::is_ascii(out)) {
       std::string ascii;
       for (const char c : out) {
-        if ((c & 0xc0) != 0x80) ascii += (c & 0x80) != 0 ? '?' : c;
+        const bool inside = (c & 0xc0) == 0x80;  // of a character that has its '?' already
+        if (!inside) ascii += (c & 0x80) != 0 ? '?' : c;
       }
       out = ascii;
     }
