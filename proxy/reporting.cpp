@@ -187,9 +187,9 @@ void Reporting::start() {
                            " and not sent: tls_rpt.organization_name, contact_info and "
                            "report_domain must all be set for that");
   }
-  std::error_code error;
-  std::filesystem::create_directories(settings_.directory, error);
-  if (error || ::access(settings_.directory.c_str(), W_OK | X_OK) != 0) {
+  std::error_code not_made;
+  std::filesystem::create_directories(settings_.directory, not_made);
+  if (not_made || ::access(settings_.directory.c_str(), W_OK | X_OK) != 0) {
     base::log_warn("", "tls_rpt.directory " + settings_.directory.string() +
                            " cannot be written: no report can be composed until it can");
   }
