@@ -261,7 +261,8 @@ class Fetch(Results):
         for result, reason in (("certificate-expired", "expired"),
                                ("sts-policy-fetch-error", "404")):
             self.assertRegex(rows["sts"]["reason"], reason)
-            self.seen.setdefault(domain.name, []).append(("sts", domain.name, result, [reason], line))
+            self.seen.setdefault(domain.name, []).append(
+                ("sts", domain.name, result, [reason], line))
 
 
 class Dane(Results):

@@ -248,8 +248,8 @@ class ReportCase(LabCase):
         """Waits for that many report messages at a domain's hosts; all of them, parsed."""
         def found():
             return [m for m in domain.messages if is_report(m) and m.accepted]
-        wait_for(lambda: len(found()) >= count,
-                 f"{count} reports by mail at {domain.name}; {len(domain.messages)} messages", timeout)
+        wait_for(lambda: len(found()) >= count, f"{count} reports by mail at {domain.name}; "
+                 f"{len(domain.messages)} messages", timeout)
         self.assertEqual(len(found()), count)
         return found()
 
