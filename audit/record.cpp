@@ -79,8 +79,11 @@ struct Limits {
   std::size_t results;  // entries of `results`
   std::size_t detail;   // reason of an entry
 };
-constexpr Limits rows[] = {{512, 1600, 16, 400}, {256, 800, 8, 120}, {64, 400, 4, 64},
-                           {24, 200, 2, 24}};
+constexpr Limits rows[] = {{512, 1600, 16, 400}, {256, 800, 8, 200}, {64, 400, 4, 120},
+                           {24, 200, 3, 100}};
+
+// A domain that is cut short is another domain: these have their own room (RFC 1035 §2.3.4).
+constexpr std::size_t domain_room = 253;
 
 class Writer {
  public:
@@ -124,6 +127,11 @@ class Writer {
   void name(std::string_view k, const std::optional<std::string>& value) {
     value ? string(k, *value) : null(k);
   }
+  void domain(std::string_view k, const std::optional<std::string>& value) {
+    if (!value) return null(k);
+    key(k);
+    append_string(out_, *value, domain_room);
+  }
   void ip(std::string_view k, const std::optional<base::Ip>& value) {
     value ? string(k, value->str()) : null(k);
   }
@@ -141,7 +149,7 @@ class Writer {
   }
 
   void policy(const std::vector<std::string>& result_reasons) {
-    record_.domain ? string("domain", record_.domain->view()) : null("domain");
+    domain("domain", record_.domain ? std::optional(record_.domain->str()) : std::nullopt);
     key("recipients");
     out_ += record_.recipients ? std::to_string(*record_.recipients) : "null";
     name("policy_type", record_.policy_type);
@@ -162,7 +170,7 @@ class Writer {
       if (i > 0) out_ += ',';
       out_ += "{\"policy_type\":";
       append_string(out_, tlsrpt::to_string(entry.policy_type), limits_.name);
-      string("policy_domain", entry.policy_domain);
+      domain("policy_domain", entry.policy_domain);
       // A digest cut short would name nothing: it keeps its own room.
       key("policy_digest");
       append_string(out_, entry.policy_digest, 64);
@@ -182,7 +190,7 @@ class Writer {
   }
 
   void connection() {
-    name("mx", record_.mx);
+    domain("mx", record_.mx);
     ip("ip", record_.ip);
     ip("source_ip", record_.source_ip);
     name("helo", record_.helo);
@@ -259,18 +267,49 @@ std::string_view to_string(Verdict verdict) {
   return "";
 }
 
+namespace {
+
+constexpr std::string_view reason_separator = "; ";
+
+// A reason that stands beside others holds nothing that parts them.
+std::string one_reason(std::string reason) {
+  for (std::size_t at = 0; (at = reason.find(reason_separator, at)) != std::string::npos;) {
+    reason.replace(at, reason_separator.size(), ", ");
+  }
+  return reason;
+}
+
+}  // namespace
+
 PolicyResult policy_result(const tlsrpt::SessionResult& result) {
   PolicyResult entry;
   entry.policy_type = result.policy.type;
   entry.policy_domain = result.policy.domain;
   entry.policy_digest = tlsrpt::policy_digest(result.policy);
   for (const tlsrpt::FailureDetail& failure : result.failures) {
+    const bool first = entry.result_types.empty();
     entry.result_types.emplace_back(tlsrpt::to_string(failure.type));
-    if (failure.reason.empty()) continue;
-    if (!entry.reason.empty()) entry.reason += "; ";
-    entry.reason += failure.reason;
+    if (!first) entry.reason += reason_separator;
+    entry.reason +=
+        result.failures.size() > 1 ? one_reason(failure.reason) : failure.reason;
   }
   return entry;
+}
+
+std::vector<std::string> reasons_of(const PolicyResult& entry) {
+  const std::size_t count = entry.result_types.size();
+  if (count < 2) return std::vector<std::string>(count, entry.reason);
+  std::vector<std::string> reasons;
+  std::string_view rest = entry.reason;
+  for (;;) {
+    const std::size_t end = rest.find(reason_separator);
+    reasons.emplace_back(rest.substr(0, end));
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + reason_separator.size());
+  }
+  // Cut short by the line's limit: whose reason is whose is not known any more.
+  if (reasons.size() != count) reasons.assign(count, entry.reason);
+  return reasons;
 }
 
 std::string rfc3339(base::WallTime time) {

@@ -49,6 +49,8 @@ struct PolicyResult {
   std::string reason;
 };
 PolicyResult policy_result(const tlsrpt::SessionResult& result);
+// The reason of each of its result types, in their order.
+std::vector<std::string> reasons_of(const PolicyResult& entry);
 
 struct Record {
   Event event = Event::delivery;

@@ -162,8 +162,22 @@ bool loopback(const Address& address) {
          network("::1/128").contains(tcp->address);
 }
 
+// RFC 8460 §5.3: the submitter is the domain of contact-info.
+void judge_report_identity(Reading& reading) {
+  const TlsRpt& reports = reading.config.tls_rpt;
+  if (!reading.is_set("tls_rpt.contact_info") || !reading.is_good("tls_rpt.contact_info")) return;
+  if (!reports.report_domain) return;
+  const auto domain =
+      base::Domain::parse(reports.contact_info.substr(reports.contact_info.rfind('@') + 1));
+  if (domain && *domain == *reports.report_domain) return;
+  reading.error(reading.place("tls_rpt.contact_info"),
+                "contact_info must be an address in report_domain, " +
+                    reports.report_domain->str());
+}
+
 void judge_rest(Reading& reading) {
   const Config& config = reading.config;
+  judge_report_identity(reading);
   needs(reading, "tls_rpt", "dkim_selector", "dkim_key");
   needs(reading, "tls_rpt", "dkim_key", "dkim_selector");
   if (config.admin.listen && !loopback(*config.admin.listen) &&

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "config/schema_builder.h"
 
 namespace config::schema_parts {
@@ -15,28 +17,56 @@ Complaint store_url(std::string& url) {
   return "must be \"sqlite:\" and a path, not " + toml(url);
 }
 
+// What stands in a header field of the report mail must be one line.
+Complaint one_line(std::string& text) {
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return "must be one line of text";
+  }
+  return std::nullopt;
+}
+
+// An addr-spec that needs no quoting (RFC 5321 §4.1.2, Dot-string).
+Complaint mail_address(std::string& text) {
+  const std::size_t at = text.rfind('@');
+  const std::string_view local = std::string_view(text).substr(0, at);
+  const bool dots = local.starts_with('.') || local.ends_with('.') ||
+                    local.find("..") != std::string_view::npos;
+  const auto atom = [](char c) {
+    const auto octet = static_cast<unsigned char>(c);
+    return octet > 0x20 && octet < 0x7F && std::string_view("()<>[]:;@\\,\"").find(c) ==
+                                               std::string_view::npos;
+  };
+  if (at == std::string::npos || local.empty() || dots || !std::ranges::all_of(local, atom) ||
+      !base::Domain::parse(std::string_view(text).substr(at + 1))) {
+    return "must be a mail address like \"postmaster@example.com\", not " + toml(text);
+  }
+  return std::nullopt;
+}
+
 Section tls_rpt() {
   return Builder<TlsRpt>("tls_rpt", "TLS reports (RFC 8460).",
                          [](Config& c) -> TlsRpt& { return c.tls_rpt; })
-      .missing("TLS reports are not part of this version")
       .add("enabled", &TlsRpt::enabled, "Whether results are gathered.")
       .add("organization_name", &TlsRpt::organization_name,
            "Without this, contact_info and report_domain records are kept, nothing is sent, and "
            "one warning says so.",
-           {.example = "\"Example Corp\""})
-      .add("contact_info", &TlsRpt::contact_info, "Whom the receiver of a report may ask.",
-           {.example = "\"postmaster@example.com\""})
+           {.example = "\"Example Corp\"", .refine = one_line})
+      .add("contact_info", &TlsRpt::contact_info,
+           "Whom the receiver of a report may ask: an address in report_domain, which is also the "
+           "sender in the report mail.",
+           {.example = "\"postmaster@example.com\"", .refine = mail_address})
       .add("report_domain", &TlsRpt::report_domain,
            "The operator's own domain: submitter of every report.",
            {.example = "\"example.com\""})
-      .add("directory", &TlsRpt::directory, "Where the reports lie, a directory a day.")
+      .add("directory", &TlsRpt::directory, "Where the reports lie: YYYY-MM-DD/DOMAIN.json.gz, one for each recipient domain and UTC "
+           "day.")
       .add("keep", &TlsRpt::keep, "How long they lie there.", {.refine = positive()})
       .add("send", &TlsRpt::send, "To the domains that ask for it in _smtp._tls.")
       .add("submit_via", &TlsRpt::submit_via, "Where report mail is handed in.")
       .add("dkim_selector", &TlsRpt::dkim_selector,
-           "Signs the report mail here; else whoever takes it in signs it.",
+           "Signs the report mail here (DKIM); else whoever takes it in signs it.",
            {.example = "\"tlsrpt\""})
-      .add("dkim_key", &TlsRpt::dkim_key, "The key for it (PEM).",
+      .add("dkim_key", &TlsRpt::dkim_key, "The key for it (PEM): RSA or Ed25519.",
            {.example = "\"/etc/sternpost/dkim.key\"", .file = FileUse::PrivateKey})
       .add("collector", &TlsRpt::collector, "Also hands results to a libtlsrpt collector.",
            {.example = "\"/run/tlsrpt/collectd.sock\""})

@@ -4,22 +4,14 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl/error.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <optional>
 
 #include "base/encode.h"
 #include "base/limits.h"
+#include "policy/https_fetcher_stream.h"
 
 namespace policy {
 
@@ -29,33 +21,12 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 using boost::system::error_code;
-using Stream = asio::ssl::stream<beast::tcp_stream>;
-using Parser = http::response_parser<http::string_body>;
 
 StsBody failed(tlsrpt::ResultType type, std::string reason) {
   return base::fail(StsFailure{type, std::move(reason)});
 }
 StsBody fetch_error(std::string reason) {
   return failed(tlsrpt::ResultType::sts_policy_fetch_error, std::move(reason));
-}
-
-// What a peer wrote, fit for a log line.
-std::string quoted(std::string_view text) {
-  constexpr std::size_t most = 120;
-  return base::printable(text.substr(0, most)) + (text.size() > most ? "…" : "");
-}
-
-std::string words(const error_code& error) {
-  if (error == beast::error::timeout) return "timed out";
-  if (error == asio::ssl::error::stream_truncated) return "the connection broke off";
-  if (error == asio::error::eof || error == http::error::end_of_stream) {
-    return "the connection was closed before an answer";
-  }
-  if (error == http::error::partial_message) return "the connection was closed in the answer";
-  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    return "an HTTP header of more than " + std::to_string(base::limits::http_header) + " octets";
-  }
-  return error.message();
 }
 
 std::string day_of(const ASN1_TIME* time) {
@@ -127,11 +98,9 @@ bool prepare(SSL* ssl, const HttpsGet& get) {
   X509_VERIFY_PARAM_set_hostflags(
       param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   X509_VERIFY_PARAM_set_time(param, std::chrono::system_clock::to_time_t(get.now));
-  static constexpr unsigned char alpn[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
   return X509_VERIFY_PARAM_set1_host(param, get.host.data(), get.host.size()) == 1 &&
          X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER) == 1 &&
-         SSL_set_tlsext_host_name(ssl, get.host.c_str()) == 1 &&
-         SSL_set_alpn_protos(ssl, alpn, sizeof alpn) == 0;
+         set_https_names(ssl, get.host);
 }
 
 http::request<http::empty_body> request_for(const HttpsGet& get) {
@@ -145,21 +114,12 @@ http::request<http::empty_body> request_for(const HttpsGet& get) {
   return request;
 }
 
-template <class Text>
-std::string_view view(const Text& text) {
-  return {text.data(), text.size()};
-}
-
 // What speaks against an answer by its header alone. RFC 8461 §3.3: 200 and nothing else, no
 // redirect; §3.2: text/plain, whatever its parameters.
-std::optional<std::string> header_failure(const Parser& parser) {
+std::optional<std::string> header_failure(const HttpsParser& parser) {
   const auto& response = parser.get();
   const unsigned status = response.result_int();
-  if (status >= 300 && status < 400) {
-    const auto location = view(response[http::field::location]);
-    return "HTTP " + std::to_string(status) + ", redirect to " +
-           (location.empty() ? "nowhere" : quoted(location)) + " not followed";
-  }
+  if (auto redirect = redirect_words(parser)) return redirect;
   if (status != 200) return "HTTP " + std::to_string(status);
   const auto type_field = view(response[http::field::content_type]);
   const auto type = base::trim(type_field.substr(0, type_field.find(';')));
@@ -178,67 +138,39 @@ std::optional<std::string> header_failure(const Parser& parser) {
   return std::nullopt;
 }
 
-std::string body_failure(const error_code& error, std::size_t max_body) {
-  if (error == http::error::body_limit) {
-    return "the policy is longer than " + std::to_string(max_body) + " octets";
-  }
-  return words(error);
-}
-
-asio::awaitable<StsBody> exchange(Stream& stream, const HttpsGet& get) {
+asio::awaitable<StsBody> exchange(HttpsStream& stream, const HttpsGet& get) {
   error_code error;
   auto request = request_for(get);
   co_await http::async_write(stream, request, asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return fetch_error(words(error));
+  if (error) co_return fetch_error(https_words(error));
   beast::flat_buffer buffer(base::limits::http_header + 4096);
-  std::optional<Parser> parser;
-  for (int interim = 0;; ++interim) {
-    parser.emplace();
-    parser->header_limit(base::limits::http_header);
-    parser->body_limit(get.max_body);
-    co_await http::async_read_header(stream, buffer, *parser,
-                                     asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return fetch_error(body_failure(error, get.max_body));
-    // RFC 9110 §15.2: interim answers come before the one that counts.
-    const unsigned status = parser->get().result_int();
-    if (status >= 200 || status == 101) break;
-    if (interim == 8) co_return fetch_error("too many interim HTTP answers");
-  }
+  std::optional<HttpsParser> parser;
+  auto header = read_answer_header(stream, buffer, parser, get.max_body);
+  auto unread = co_await std::move(header);
+  if (unread) co_return fetch_error(std::move(*unread));
   if (const auto failure = header_failure(*parser)) co_return fetch_error(*failure);
   co_await http::async_read(stream, buffer, *parser,
                             asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return fetch_error(body_failure(error, get.max_body));
+  if (error) co_return fetch_error(https_words(error, get.max_body));
   std::string body = std::move(parser->get().body());
   co_return StsBody(std::move(body));
-}
-
-asio::ip::tcp::endpoint endpoint_of(const HttpsGet& get) {
-  const auto octets = get.address.octets();
-  if (get.address.is_v4()) {
-    asio::ip::address_v4::bytes_type bytes;
-    std::copy(octets.begin(), octets.end(), bytes.begin());
-    return {asio::ip::address_v4(bytes), get.port};
-  }
-  asio::ip::address_v6::bytes_type bytes;
-  std::copy(octets.begin(), octets.end(), bytes.begin());
-  return {asio::ip::address_v6(bytes), get.port};
 }
 
 }  // namespace
 
 asio::awaitable<StsBody> https_get(asio::ssl::context& tls, HttpsGet get) {
   const auto executor = co_await asio::this_coro::executor;
-  Stream stream(beast::tcp_stream(executor), tls);
+  HttpsStream stream(beast::tcp_stream(executor), tls);
   beast::tcp_stream& tcp = stream.next_layer();
   tcp.expires_at(get.deadline);
   if (!prepare(stream.native_handle(), get)) co_return fetch_error("TLS could not be set up");
   error_code error;
-  const auto endpoint = endpoint_of(get);
+  const auto endpoint = https_endpoint(get.address, get.port);
   co_await tcp.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return fetch_error("connect: " + words(error));
+  if (error) co_return fetch_error("connect: " + https_words(error));
   co_await stream.async_handshake(asio::ssl::stream_base::client,
                                   asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return fetch_error("TLS handshake: " + words(error));
+  if (error) co_return fetch_error("TLS handshake: " + https_words(error));
   if (auto failure = webpki_failure(stream.native_handle(), get)) {
     co_return failed(tlsrpt::ResultType::sts_webpki_invalid, std::move(*failure));
   }

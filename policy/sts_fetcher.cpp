@@ -125,6 +125,31 @@ std::vector<base::Ip> order_addresses(const std::vector<base::Ip>& v4,
   return all;
 }
 
+asio::awaitable<base::Result<std::vector<base::Ip>, base::Error>> https_addresses(
+    dns::Resolver& resolver, std::string host, AddressOrder order,
+    std::chrono::steady_clock::time_point deadline) {
+  using namespace asio::experimental::awaitable_operators;
+  asio::steady_timer timer(co_await asio::this_coro::executor, deadline);
+  auto look_a = dns::async_lookup(resolver, host, dns::Type::A);
+  auto look_aaaa = dns::async_lookup(resolver, host, dns::Type::AAAA);
+  auto both = std::move(look_a) && std::move(look_aaaa);
+  auto race = std::move(both) || timer.async_wait(asio::use_awaitable);
+  auto first = co_await std::move(race);
+  if (first.index() == 1) co_return base::fail("addresses of " + host + ": timed out");
+  auto& [raw_a, raw_aaaa] = std::get<0>(first);
+  auto a = dns::decode_all<base::Ip>(std::move(raw_a), dns::decode_a);
+  auto aaaa = dns::decode_all<base::Ip>(std::move(raw_aaaa), dns::decode_aaaa);
+  std::vector<base::Ip> none;
+  std::vector<base::Ip> all =
+      order_addresses(a ? a->records : none, aaaa ? aaaa->records : none, order);
+  if (all.empty()) {
+    if (!a) co_return base::fail(a.error().text);
+    if (!aaaa) co_return base::fail(aaaa.error().text);
+    co_return base::fail(host + " has no address");
+  }
+  co_return base::Result<std::vector<base::Ip>, base::Error>(std::move(all));
+}
+
 HttpsFetcher::HttpsFetcher(StsFetchSettings settings, dns::Resolver& resolver,
                            const base::Clock& clock, Context tls)
     : settings_(std::move(settings)),
@@ -161,35 +186,10 @@ asio::awaitable<StsBody> HttpsFetcher::fetch(const base::Domain& domain) {
   co_return body;
 }
 
-asio::awaitable<HttpsFetcher::Addresses> HttpsFetcher::addresses(std::string host,
-                                                                 Deadline deadline) {
-  using namespace asio::experimental::awaitable_operators;
-  const AddressOrder order = settings_.order;
-  asio::steady_timer timer(co_await asio::this_coro::executor, deadline);
-  auto look_a = dns::async_lookup(resolver_, host, dns::Type::A);
-  auto look_aaaa = dns::async_lookup(resolver_, host, dns::Type::AAAA);
-  auto both = std::move(look_a) && std::move(look_aaaa);
-  auto race = std::move(both) || timer.async_wait(asio::use_awaitable);
-  auto first = co_await std::move(race);
-  if (first.index() == 1) co_return base::fail(fetch_error("addresses of " + host + ": timed out"));
-  auto& [raw_a, raw_aaaa] = std::get<0>(first);
-  auto a = dns::decode_all<base::Ip>(std::move(raw_a), dns::decode_a);
-  auto aaaa = dns::decode_all<base::Ip>(std::move(raw_aaaa), dns::decode_aaaa);
-  std::vector<base::Ip> none;
-  std::vector<base::Ip> all =
-      order_addresses(a ? a->records : none, aaaa ? aaaa->records : none, order);
-  if (all.empty()) {
-    if (!a) co_return base::fail(fetch_error(a.error().text));
-    if (!aaaa) co_return base::fail(fetch_error(aaaa.error().text));
-    co_return base::fail(fetch_error(host + " has no address"));
-  }
-  co_return Addresses(std::move(all));
-}
-
 asio::awaitable<StsBody> HttpsFetcher::try_all(std::string host, Deadline deadline) {
-  auto find = addresses(host, deadline);
+  auto find = https_addresses(resolver_, host, settings_.order, deadline);
   auto found = co_await std::move(find);
-  if (!found) co_return base::fail(found.error());
+  if (!found) co_return base::fail(fetch_error(std::move(found.error().text)));
   if (found->size() > most_addresses) found->resize(most_addresses, found->front());
   // What a reload changes, changes with the next fetch.
   const StsFetchSettings settings = settings_;

@@ -40,6 +40,12 @@ struct StsFetchSettings {
 std::vector<base::Ip> order_addresses(const std::vector<base::Ip>& v4,
                                       const std::vector<base::Ip>& v6, AddressOrder order);
 
+// The A and AAAA addresses of an https host in that order, never none; the words of the failure
+// otherwise. A family that fails does not hide the other.
+boost::asio::awaitable<base::Result<std::vector<base::Ip>, base::Error>> https_addresses(
+    dns::Resolver& resolver, std::string host, AddressOrder order,
+    std::chrono::steady_clock::time_point deadline);
+
 // So many at once, the others wait in line. For one thread.
 class FetchSlots;
 
@@ -55,8 +61,6 @@ class HttpsFetcher final : public StsFetcher {
 
  private:
   using Deadline = std::chrono::steady_clock::time_point;
-  using Addresses = base::Result<std::vector<base::Ip>, StsFailure>;
-  boost::asio::awaitable<Addresses> addresses(std::string host, Deadline deadline);
   boost::asio::awaitable<StsBody> try_all(std::string host, Deadline deadline);
   boost::asio::awaitable<StsBody> try_one(HttpsGet get, Context tls);
   std::shared_ptr<FetchSlots> slots_of(const base::Ip& address);

@@ -119,7 +119,17 @@ std::map<std::string, Control::Command> Daemon::commands() {
   std::map<std::string, Control::Command> commands;
   commands["status"] = [this](const json&, const Control::Answer& answer) { answer(status()); };
   add_policy_commands(commands);
+  add_report_commands(commands);
   return commands;
+}
+
+void Daemon::add_report_commands(std::map<std::string, Control::Command>& commands) {
+  for (const char* const name : {"report list", "report show", "report send"}) {
+    commands[name] = [this](const json& request, const Control::Answer& answer) {
+      if (services_->reporting() == nullptr) return answer(failure("tls_rpt.enabled is false"));
+      services_->reporting()->command(request, answer);
+    };
+  }
 }
 
 void Daemon::add_policy_commands(std::map<std::string, Control::Command>& commands) {

@@ -46,6 +46,7 @@ std::vector<std::string> needs_restart(const config::Config& before, const confi
   if (before.dns != now.dns) keys.push_back("dns");
   if (before.log != now.log) keys.push_back("log");
   if (before.store != now.store) keys.push_back("store");
+  if (before.tls_rpt != now.tls_rpt) keys.push_back("tls_rpt");
   if (before.mta_sts.refresh_interval != now.mta_sts.refresh_interval) {
     keys.push_back("mta_sts.refresh_interval");
   }
@@ -105,6 +106,7 @@ base::Result<void, StartError> Daemon::open() {
 int Daemon::run() {
   take_signals();
   server_->start();
+  if (services_->reporting() != nullptr) services_->reporting()->start();
   control_->start();
   probe_validation();
   feed_watchdog();

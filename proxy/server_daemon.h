@@ -53,6 +53,7 @@ class Daemon {
   nlohmann::json status() const;
   std::map<std::string, Control::Command> commands();
   void add_policy_commands(std::map<std::string, Control::Command>& commands);
+  void add_report_commands(std::map<std::string, Control::Command>& commands);
 
   std::string config_path_;
   const base::Clock& clock_;

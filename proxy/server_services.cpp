@@ -7,13 +7,16 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "report/composer.h"
+#include "store/sqlite_reports.h"
 
 namespace proxy {
 
 namespace {
+
+constexpr std::chrono::milliseconds busy_timeout{5000};
 
 StartError unavailable(std::string text) { return {EX_UNAVAILABLE, std::move(text)}; }
 
@@ -42,35 +45,14 @@ audit::LogOptions log_options(const config::Log& log, const std::string& start_r
   return options;
 }
 
-policy::AddressOrder order_of(config::IpPreference preference) {
-  switch (preference) {
-    case config::IpPreference::System: return policy::AddressOrder::system;
-    case config::IpPreference::Ipv4: return policy::AddressOrder::ipv4;
-    case config::IpPreference::Ipv6: return policy::AddressOrder::ipv6;
-    case config::IpPreference::Ipv4Only: return policy::AddressOrder::ipv4_only;
-    case config::IpPreference::Ipv6Only: return policy::AddressOrder::ipv6_only;
-  }
-  return policy::AddressOrder::system;
-}
-
 policy::StsFetchSettings fetch_settings(const config::Config& config) {
   policy::StsFetchSettings settings;
   settings.port = config.mta_sts.https_port;
   settings.timeout = config.mta_sts.fetch_timeout;
   settings.max_body = config.mta_sts.max_policy_size;
-  settings.order = order_of(config.outbound.ip_preference);
+  settings.order = address_order(config.outbound.ip_preference);
   settings.private_destinations = config.outbound.private_destinations;
   return settings;
-}
-
-// The policy as RFC 8460 §4.4 has it, for whoever reads the digest in the log.
-std::string policy_json(const tlsrpt::Policy& policy) {
-  nlohmann::json out;
-  out["policy-type"] = tlsrpt::to_string(policy.type);
-  out["policy-domain"] = policy.domain;
-  out["policy-string"] = policy.strings;
-  if (!policy.mx_hosts.empty()) out["mx-host"] = policy.mx_hosts;
-  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -105,6 +87,22 @@ class Services::StoredHead final : public audit::ChainHead {
   store::Store& store_;
 };
 
+base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
+    boost::asio::io_context& home, const config::Config& config, bool validating) {
+  return dns::UnboundResolver::create(home, resolver_options(config.dns, validating));
+}
+
+policy::AddressOrder address_order(config::IpPreference preference) {
+  switch (preference) {
+    case config::IpPreference::System: return policy::AddressOrder::system;
+    case config::IpPreference::Ipv4: return policy::AddressOrder::ipv4;
+    case config::IpPreference::Ipv6: return policy::AddressOrder::ipv6;
+    case config::IpPreference::Ipv4Only: return policy::AddressOrder::ipv4_only;
+    case config::IpPreference::Ipv6Only: return policy::AddressOrder::ipv6_only;
+  }
+  return policy::AddressOrder::system;
+}
+
 base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir) {
   const std::string file = (state_dir / "lock").string();
   Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -135,10 +133,10 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   if (!opened) return base::fail(unavailable(opened.error().text));
   made->store_ = std::move(*opened);
 
-  auto resolver = dns::UnboundResolver::create(home, resolver_options(config.dns, true));
+  auto resolver = make_resolver(home, config, true);
   if (!resolver) return base::fail(StartError{EX_CONFIG, resolver.error().text});
   made->resolver_ = std::move(*resolver);
-  auto plain = dns::UnboundResolver::create(home, resolver_options(config.dns, false));
+  auto plain = make_resolver(home, config, false);
   if (!plain) return base::fail(StartError{EX_CONFIG, plain.error().text});
   made->plain_resolver_ = std::move(*plain);
 
@@ -156,6 +154,9 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   auto sts = made->open_sts(home, config);
   if (!sts) return base::fail(std::move(sts.error()));
 
+  auto reporting = made->open_reporting(config);
+  if (!reporting) return base::fail(std::move(reporting.error()));
+
   Shared& shared = made->shared_;
   shared.clock = &clock;
   shared.sts = made->sts_.get();
@@ -166,7 +167,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.slots = &made->slots_;
   shared.keep_policy = [self](const tlsrpt::Policy& policy, const std::string& digest) {
     if (self->store_->has_policy_strings(digest)) return;
-    self->store_->put_policy_strings(digest, policy_json(policy));
+    self->store_->put_policy_strings(digest, report::policy_to_json(policy));
     self->strings_posted_ = true;
   };
   return made;
@@ -197,6 +198,21 @@ base::Result<void, StartError> Services::open_sts(boost::asio::io_context& home,
   return {};
 }
 
+base::Result<void, StartError> Services::open_reporting(const config::Config& config) {
+  if (!config.tls_rpt.enabled) {
+    // Where it is turned on again, it begins with that day, not with what went by meanwhile.
+    auto reports = store::open_sqlite_reports(config.store.sqlite_file().string(), busy_timeout);
+    if (!reports) return base::fail(unavailable(reports.error().text));
+    auto off = (*reports)->begin_counting(std::nullopt);
+    if (!off) return base::fail(unavailable(off.error().text));
+    return {};
+  }
+  auto opened = Reporting::open(config, clock_, *store_, *resolver_);
+  if (!opened) return base::fail(std::move(opened.error()));
+  reporting_ = std::move(*opened);
+  return {};
+}
+
 void Services::record(const policy::StsEvent& event) {
   const std::string text =
       event.domain + ": " + std::string(policy::to_string(event.kind)) + ": " + event.text;
@@ -218,6 +234,7 @@ base::Result<void, base::Error> Services::adopt(const config::Config& config) {
 
 void Services::close(const std::string& reason) {
   log_->stop(reason);
+  if (reporting_) reporting_->stop();  // It counts what the log has just written.
   const auto flushed = store_->flush();
   if (!flushed) base::log_error("", flushed.error().text);
 }

@@ -15,6 +15,7 @@
 #include "proxy/host_memory.h"
 #include "proxy/listener_socket.h"
 #include "proxy/mx_slots.h"
+#include "proxy/reporting.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
 #include "store/sqlite_store.h"
@@ -24,6 +25,11 @@ namespace proxy {
 // One writer for log and store: held by the daemon, or by a command while no daemon runs. Fails
 // when another process has it.
 base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir);
+
+// As [dns] has it; not validating only for exceptions that say so.
+base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
+    boost::asio::io_context& home, const config::Config& config, bool validating);
+policy::AddressOrder address_order(config::IpPreference preference);
 
 class Services {
  public:
@@ -37,6 +43,7 @@ class Services {
   dns::UnboundResolver& resolver() { return *resolver_; }
   policy::StsEngine& sts() { return *sts_; }
   audit::EnforcementLog& log() { return *log_; }
+  Reporting* reporting() { return reporting_.get(); }  // null: tls_rpt.enabled is false
   // What of a new configuration the policy fetcher can take up; on the home thread.
   base::Result<void, base::Error> adopt(const config::Config& config);
   // Writes the `stop` record and what the store still has to write. The sessions have ended.
@@ -47,6 +54,7 @@ class Services {
   explicit Services(const base::Clock& clock);
   base::Result<void, StartError> open_sts(boost::asio::io_context& home,
                                           const config::Config& config);
+  base::Result<void, StartError> open_reporting(const config::Config& config);
   void record(const policy::StsEvent& event);
 
   const base::Clock& clock_;
@@ -60,6 +68,7 @@ class Services {
   std::unique_ptr<dns::UnboundResolver> plain_resolver_;
   std::unique_ptr<policy::HttpsFetcher> fetcher_;
   std::unique_ptr<policy::StsEngine> sts_;
+  std::unique_ptr<Reporting> reporting_;
   HostMemory host_memory_;
   MxSlots slots_;
   Shared shared_;

@@ -39,6 +39,8 @@ base::Result<bool, base::Error> Statement::step() {
   return base::fail(std::move(error));
 }
 
+void Statement::reset() { sqlite3_reset(statement_.get()); }
+
 base::Result<void, base::Error> Statement::run() {
   auto stepped = step();
   if (!stepped) return base::fail(std::move(stepped.error()));
@@ -83,6 +85,8 @@ base::Result<void, base::Error> Database::execute(const char* sql) {
   }
   return {};
 }
+
+std::int64_t Database::changes() const { return sqlite3_changes64(db_.get()); }
 
 base::Result<Statement, base::Error> Database::prepare(std::string_view sql) {
   sqlite3_stmt* raw = nullptr;

@@ -24,6 +24,8 @@ class Statement {
   Statement& bind(int position, std::int64_t number);
   // true: a row is there; false: done. Reset comes by itself with the end or an error.
   base::Result<bool, base::Error> step();
+  // Ready to be bound and stepped again, though rows were left.
+  void reset();
   // step() for what returns no rows.
   base::Result<void, base::Error> run();
   std::string text(int column) const;
@@ -48,6 +50,8 @@ class Database {
       const std::string& file, std::chrono::milliseconds busy_timeout);
   base::Result<void, base::Error> execute(const char* sql);
   base::Result<Statement, base::Error> prepare(std::string_view sql);
+  // Rows that the last statement inserted, changed or deleted.
+  std::int64_t changes() const;
   // The one number that `sql` yields.
   base::Result<std::int64_t, base::Error> number(std::string_view sql);
 

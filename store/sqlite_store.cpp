@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t batch_size = 2000;
 constexpr std::int64_t application_id = 0x5374706f;  // "Stpo"
-constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t schema_version = 2;
 
 constexpr const char* schema_1 = R"(
 BEGIN IMMEDIATE;
@@ -20,6 +20,35 @@ CREATE TABLE value (key TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE policy_strings (digest TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = 1400139887;
 PRAGMA user_version = 1;
+COMMIT;
+)";
+// TLS-RPT: store/sqlite_reports.cpp reads and writes these.
+constexpr const char* schema_2 = R"(
+BEGIN IMMEDIATE;
+CREATE TABLE report_policy (
+  day INTEGER NOT NULL, domain TEXT NOT NULL, digest TEXT NOT NULL, type TEXT NOT NULL,
+  policy_domain TEXT NOT NULL, fine INTEGER NOT NULL, noted INTEGER NOT NULL,
+  failed INTEGER NOT NULL, PRIMARY KEY (day, domain, digest)
+) WITHOUT ROWID;
+CREATE TABLE report_failure (
+  day INTEGER NOT NULL, domain TEXT NOT NULL, digest TEXT NOT NULL, result TEXT NOT NULL,
+  reason TEXT NOT NULL, mx TEXT NOT NULL, helo TEXT NOT NULL, ip TEXT NOT NULL,
+  source TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (day, domain, digest, result, reason, mx, helo, ip, source)
+) WITHOUT ROWID;
+CREATE TABLE report (
+  day INTEGER NOT NULL, domain TEXT NOT NULL, id TEXT NOT NULL, successes INTEGER NOT NULL,
+  failures INTEGER NOT NULL, composed INTEGER NOT NULL, state INTEGER NOT NULL,
+  due INTEGER NOT NULL, lookups INTEGER NOT NULL, first_lookup INTEGER NOT NULL,
+  record TEXT NOT NULL, PRIMARY KEY (day, domain)
+) WITHOUT ROWID;
+CREATE INDEX report_due ON report (state, due);
+CREATE TABLE report_endpoint (
+  day INTEGER NOT NULL, domain TEXT NOT NULL, uri TEXT NOT NULL, state INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, first INTEGER NOT NULL, next INTEGER NOT NULL, answer TEXT NOT NULL,
+  reverse_path TEXT NOT NULL, message TEXT NOT NULL, PRIMARY KEY (day, domain, uri)
+);
+PRAGMA user_version = 2;
 COMMIT;
 )";
 static_assert(application_id == 1400139887);
@@ -37,9 +66,12 @@ Outcome prepare_schema(Database& db, const std::string& file) {
   if (!version) return base::fail(std::move(version.error()));
   auto tables = db.number("SELECT count(*) FROM sqlite_master");
   if (!tables) return base::fail(std::move(tables.error()));
-  if (*id == 0 && *version == 0 && *tables == 0) return db.execute(schema_1);
+  if (*id == 0 && *version == 0 && *tables == 0) {
+    auto made = db.execute(schema_1);
+    return made ? db.execute(schema_2) : made;
+  }
   if (*id != application_id) return base::fail(file + ": is another program's database");
-  if (*version != schema_version) {
+  if (*version != 1 && *version != schema_version) {
     return base::fail(file + ": has schema " + std::to_string(*version) +
                       ", of another Sternpost; this one knows " + std::to_string(schema_version));
   }
@@ -50,6 +82,7 @@ Outcome prepare_schema(Database& db, const std::string& file) {
   if (!*row || check->text(0) != "ok") {
     return base::fail(file + ": is damaged: " + check->text(0));
   }
+  if (*version == 1) return db.execute(schema_2);
   return {};
 }
 

@@ -76,8 +76,9 @@ base::Result<std::string, base::Error> gunzip(std::string_view octets,
       return base::fail("gzip: expands more than " + std::to_string(limits.ratio) + " times");
     }
     if (code == Z_STREAM_END) {
-      if (given == octets.size()) break;
-      if (octets.substr(given).find_first_not_of('\0') == std::string_view::npos) break;
+      const bool padding =
+          octets.substr(given).find_first_not_of('\0') == std::string_view::npos;
+      if (padding) return {boost::system::in_place_value, std::move(out)};
       if (inflateReset(&stream) != Z_OK) return base::fail("gzip: cannot go on");
       continue;
     }
@@ -88,7 +89,6 @@ base::Result<std::string, base::Error> gunzip(std::string_view octets,
                         (stream.msg != nullptr ? stream.msg : "not readable"));
     }
   }
-  return {boost::system::in_place_value, std::move(out)};
 }
 
 }  // namespace tlsrpt

@@ -19,17 +19,21 @@ struct Endpoint {
   enum class Scheme : std::uint8_t { mailto, https };
   Scheme scheme = Scheme::mailto;
   std::string uri;      // normal form: scheme, host and mail domain in lower case; the store's key
-  std::string address;  // mailto: one addr-spec, percent-decoded, ASCII or UTF-8; else ""
+  // mailto: one addr-spec, percent-decoded, without control characters and angle brackets, the
+  // domain as A-labels; a local part in UTF-8 needs SMTPUTF8. Else "".
+  std::string address;
   std::string host;     // https: A-label in lower case, or an address literal without brackets
   std::uint16_t port = 443;
-  std::string target;   // https: path and query, as in the request line ("/" where empty)
+  std::string target;   // https: path and query as published, "/" where empty; for a request line
   bool operator==(const Endpoint&) const = default;
 };
 
 struct Record {
   std::string text;                  // as published, character-strings joined
   std::vector<Endpoint> endpoints;   // in the order of the record, without repetition
-  std::vector<std::string> ignored;  // what was passed over, and why, in words: "ftp:… scheme"
+  // What was passed over, and why, a line of ASCII each: "\"ftp://…\": neither mailto nor https".
+  // At most 20 entries; the last may say how many more there were.
+  std::vector<std::string> ignored;
 };
 
 inline constexpr std::size_t record_limit = 4096;   // octets of one TXT record

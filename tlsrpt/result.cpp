@@ -47,16 +47,20 @@ std::string_view to_string(ResultType type) {
   return "validation-failure";
 }
 
-std::string policy_digest(const Policy& policy) {
+std::string sha256_hex(std::span<const std::string_view> texts) {
   std::string text;
-  append(text, to_string(policy.type));
-  append(text, policy.domain);
-  for (const std::string& line : policy.strings) append(text, line);
+  for (const std::string_view one : texts) append(text, one);
   std::array<std::uint8_t, 32> digest{};
   if (EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1) {
     throw std::runtime_error("SHA-256 is not available");
   }
   return base::to_hex(digest);
+}
+
+std::string policy_digest(const Policy& policy) {
+  std::vector<std::string_view> texts{to_string(policy.type), policy.domain};
+  texts.insert(texts.end(), policy.strings.begin(), policy.strings.end());
+  return sha256_hex(texts);
 }
 
 }  // namespace tlsrpt

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,5 +54,8 @@ struct SessionResult {
 
 // SHA-256 over type, domain and strings, hex: `policy_digest` of the log.
 std::string policy_digest(const Policy& policy);
+
+// SHA-256 over the texts, in lower-case hex. Where each ends counts: {"ab"} is not {"a", "b"}.
+std::string sha256_hex(std::span<const std::string_view> texts);
 
 }  // namespace tlsrpt

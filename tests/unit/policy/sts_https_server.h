@@ -31,6 +31,18 @@ class Peer {
     }
     return text;
   }
+  // What comes behind the header; fewer where the client goes away.
+  std::string read_body(std::size_t octets) {
+    std::string text(octets, '\0');
+    std::size_t have = 0;
+    while (have < octets) {
+      const int got = SSL_read(ssl_, text.data() + have, static_cast<int>(octets - have));
+      if (got <= 0) break;
+      have += static_cast<std::size_t>(got);
+    }
+    text.resize(have);
+    return text;
+  }
   // False once the client is gone.
   bool send(const std::string& text) {
     return !stopping_ && (text.empty() || SSL_write(ssl_, text.data(),

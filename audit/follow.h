@@ -1,0 +1,56 @@
+// Follower: reads the enforcement log line by line behind a given number, over rotations, while it
+// is being written. Only whole lines; each once. Judges nothing: the chain is verify.h's. Blocking;
+// for one thread. Called by report/counter.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace audit {
+
+class Follower {
+ public:
+  // `after`: number of the last line that is not wanted any more; 0: from the oldest on.
+  Follower(std::filesystem::path log, std::uint64_t after);
+  ~Follower();
+  Follower(const Follower&) = delete;
+  Follower& operator=(const Follower&) = delete;
+
+  struct Line {
+    std::uint64_t seq = 0;
+    std::string_view text;  // without its newline; until the next call
+  };
+  // The next lines, some hundred KiB at most, in their order; none: this is all there is for now.
+  // Lines without a number are passed over. An error where the file cannot be read.
+  base::Result<std::vector<Line>, base::Error> next();
+  // Of the last line that next() returned, or the constructor's `after`.
+  std::uint64_t after() const { return after_; }
+
+ private:
+  base::Result<bool, base::Error> open();
+  base::Result<std::uint64_t, base::Error> start_of(int fd, std::uint64_t size) const;
+  base::Result<std::size_t, base::Error> fill();
+  void take_lines(std::vector<Line>& lines);
+  bool is_current() const;
+  void close();
+
+  std::filesystem::path log_;
+  std::uint64_t after_;
+  int fd_ = -1;
+  std::uint64_t offset_ = 0;  // in the file, of the end of `buffer_`
+  std::string buffer_;
+  std::size_t taken_ = 0;     // of buffer_, by lines that were returned
+  bool discarding_ = false;   // inside a line that is longer than the buffer
+};
+
+// The number of a line of the log; 0 where it is none of ours.
+std::uint64_t line_number(std::string_view line);
+
+}  // namespace audit

@@ -1,0 +1,317 @@
+#include "report/sender.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/log.h"
+#include "dns/await.h"
+#include "dns/decode.h"
+#include "tlsrpt/gzip.h"
+#include "tlsrpt/message.h"
+
+namespace report {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t at_a_time = 10;
+constexpr std::chrono::seconds store_again{1};
+
+std::string about(const store::ReportRow& row) {
+  return "TLS report of " + tlsrpt::day_text(row.day) + " for " + row.domain;
+}
+
+// The endpoint that a normal-form URI names.
+std::optional<tlsrpt::Endpoint> endpoint_of(const std::string& uri) {
+  auto record = tlsrpt::parse_record("v=TLSRPTv1; rua=" + uri);
+  if (!record || record->endpoints.size() != 1) return std::nullopt;
+  return std::move(record->endpoints.front());
+}
+
+// Takes the key out again, whatever ends the coroutine.
+class UnderWay {
+ public:
+  using Set = std::set<std::pair<store::Day, std::string>>;
+  UnderWay(std::shared_ptr<Set> set, const store::ReportRow& row)
+      : set_(std::move(set)), key_(row.day, row.domain) {}
+  ~UnderWay() { set_->erase(key_); }
+  UnderWay(const UnderWay&) = delete;
+  UnderWay& operator=(const UnderWay&) = delete;
+
+ private:
+  std::shared_ptr<Set> set_;  // it may outlive the sender, where the loop ends in mid-way
+  std::pair<store::Day, std::string> key_;
+};
+
+}  // namespace
+
+// ---- which ones ---------------------------------------------------------------------------------
+
+bool Sender::begin_due() {
+  if (under_way_->size() >= at_a_time) return true;
+  auto due = parts_.reports->due(parts_.clock->wall(), at_a_time + under_way_->size());
+  if (!due) {
+    base::log_error("", "TLS reports: " + due.error().text);
+    return true;
+  }
+  for (store::ReportRow& row : *due) {
+    if (under_way_->size() >= at_a_time) return false;
+    if (!under_way_->emplace(row.day, row.domain).second) continue;
+    asio::co_spawn(parts_.executor, run(this, std::move(row)), asio::detached);
+  }
+  return true;
+}
+
+asio::awaitable<void> Sender::run(Sender* self, store::ReportRow row) {
+  const UnderWay under_way(self->under_way_, row);
+  const std::string name = about(row);
+  try {
+    co_await self->deliver(std::move(row), false);
+  } catch (const std::exception& error) {
+    base::log_error("", name + ": internal error: " + error.what());
+  }
+}
+
+asio::awaitable<bool> Sender::send_now(store::ReportRow row) {
+  if (!under_way_->emplace(row.day, row.domain).second) co_return false;
+  const UnderWay under_way(under_way_, row);
+  if (row.state == store::ReportState::not_asked) row.state = store::ReportState::waiting;
+  co_await deliver(std::move(row), true);
+  co_return true;
+}
+
+// ---- one report ---------------------------------------------------------------------------------
+
+asio::awaitable<void> Sender::deliver(store::ReportRow row, bool at_once) {
+  if (row.state == store::ReportState::waiting) co_await look_up(row);
+  const bool again = at_once && row.state == store::ReportState::failed;
+  if (row.state != store::ReportState::sending && !again) co_return;
+  auto endpoints = parts_.reports->endpoints(row.day, row.domain);
+  if (!endpoints) {
+    base::log_error("", about(row) + ": " + endpoints.error().text);
+    co_return;
+  }
+  const base::WallTime now = parts_.clock->wall();
+  for (store::EndpointRow& endpoint : *endpoints) {
+    if (endpoint.state == store::EndpointState::accepted) continue;
+    const bool waits = endpoint.state == store::EndpointState::waiting;
+    if (at_once || (waits && endpoint.next <= now)) co_await attempt(row, endpoint);
+  }
+  settle(row, *endpoints);
+}
+
+void Sender::settle(store::ReportRow& row, const std::vector<store::EndpointRow>& endpoints) {
+  row.state = store::ReportState::failed;
+  std::optional<base::WallTime> next;
+  for (const store::EndpointRow& endpoint : endpoints) {
+    // RFC 8460 §3: delivered once at least one endpoint took it.
+    if (endpoint.state == store::EndpointState::accepted) row.state = store::ReportState::sent;
+    if (endpoint.state == store::EndpointState::waiting) {
+      next = next ? std::min(*next, endpoint.next) : endpoint.next;
+    }
+  }
+  if (next) {
+    row.state = store::ReportState::sending;
+    row.due = *next;
+  }
+  auto stored = parts_.reports->put_report(row);
+  if (!stored) base::log_error("", about(row) + ": " + stored.error().text);
+}
+
+// ---- who wants it -------------------------------------------------------------------------------
+
+asio::awaitable<Sender::Discovered> Sender::discover(std::string domain) {
+  Discovered found;
+  const std::string name = "_smtp._tls." + domain;
+  if (name.size() > 253) {
+    found.why = "no name " + name + " can exist: it is too long";
+    co_return found;
+  }
+  auto raw = co_await dns::async_lookup(*parts_.resolver, name, dns::Type::TXT);
+  auto answer = dns::decode_all<std::string>(std::move(raw), dns::decode_txt);
+  if (!answer) {
+    found.unknown = true;
+    found.why = answer.error().text;
+    co_return found;
+  }
+  auto chosen = tlsrpt::choose_record(answer->records);
+  if (!chosen) {
+    found.why = name + ": " + chosen.error().text;
+  } else if (!*chosen) {
+    found.why = name + " has no TLSRPTv1 record";
+  } else if ((*chosen)->endpoints.empty()) {
+    found.why = name + " names nothing that a report can be sent to: " + (*chosen)->text;
+  } else {
+    found.record = std::move(**chosen);
+  }
+  co_return found;
+}
+
+asio::awaitable<void> Sender::look_up(store::ReportRow& row) {
+  const Discovered found = co_await discover(row.domain);
+  const base::WallTime now = parts_.clock->wall();
+  std::vector<store::EndpointRow> endpoints;
+  if (found.unknown) {
+    row.first_lookup = row.first_lookup.value_or(now);
+    const auto pause = back_off(++row.lookups, now - *row.first_lookup);
+    row.record = found.why;
+    row.due = now + pause.value_or(std::chrono::milliseconds(0));
+    if (!pause) row.state = store::ReportState::failed;
+    base::log_info("", about(row) + ": who wants it could not be found out: " + found.why);
+  } else if (!found.record) {
+    row.state = store::ReportState::not_asked;
+    row.record = found.why;
+  } else {
+    row.record = found.record->text;
+    endpoints = endpoint_rows(row, *found.record);
+    row.state = endpoints.empty() ? store::ReportState::failed : store::ReportState::sending;
+    row.due = now;
+  }
+  // The octets of every message are stored before the first try, so that a repeat is the same.
+  auto stored = parts_.reports->put_endpoints(row, endpoints);
+  if (stored) co_return;
+  base::log_error("", about(row) + ": " + stored.error().text);
+  row.state = store::ReportState::waiting;
+}
+
+std::vector<store::EndpointRow> Sender::endpoint_rows(const store::ReportRow& row,
+                                                      const tlsrpt::Record& record) {
+  std::vector<store::EndpointRow> rows;
+  std::string gzipped;
+  const auto report = read_report(row, gzipped);
+  if (!report) {
+    base::log_error("", about(row) + ": cannot be sent: " + report.error().text);
+    return rows;
+  }
+  for (const tlsrpt::Endpoint& endpoint : record.endpoints) {
+    store::EndpointRow one;
+    one.day = row.day;
+    one.domain = row.domain;
+    one.uri = endpoint.uri;
+    one.next = parts_.clock->wall();
+    if (endpoint.scheme == tlsrpt::Endpoint::Scheme::mailto) {
+      auto mail = message(*report, gzipped, endpoint.address);
+      if (!mail) {
+        base::log_error("", about(row) + ": cannot be signed: " + mail.error().text);
+        return {};
+      }
+      one.message = std::move(*mail);
+      const auto today = std::chrono::floor<std::chrono::days>(parts_.clock->wall());
+      one.reverse_path = parts_.return_path->make(today, endpoint.address);
+    }
+    rows.push_back(std::move(one));
+  }
+  return rows;
+}
+
+base::Result<tlsrpt::Report, base::Error> Sender::read_report(const store::ReportRow& row,
+                                                              std::string& gzipped) const {
+  auto octets = parts_.files->read(row.day, row.domain);
+  if (!octets) return base::fail(std::move(octets.error()));
+  gzipped = std::move(*octets);
+  auto text = tlsrpt::gunzip(gzipped);
+  if (!text) return base::fail(std::move(text.error()));
+  auto report = report_from_json(*text);
+  if (!report) {
+    return base::fail(parts_.files->path(row.day, row.domain).string() + ": is no report");
+  }
+  report->domain = row.domain;
+  return std::move(*report);
+}
+
+base::Result<std::string, base::Error> Sender::message(const tlsrpt::Report& report,
+                                                       std::string_view gzipped,
+                                                       const std::string& recipient) const {
+  tlsrpt::MessageFacts facts;
+  facts.report = &report;
+  facts.gzipped = gzipped;
+  facts.recipient = recipient;
+  facts.date = parts_.clock->wall();
+  std::string text = tlsrpt::report_message(facts);
+  if (parts_.signer == nullptr) return {boost::system::in_place_value, std::move(text)};
+  return parts_.signer->sign(text, facts.date);
+}
+
+// ---- one endpoint -------------------------------------------------------------------------------
+
+asio::awaitable<void> Sender::attempt(const store::ReportRow& row, store::EndpointRow& endpoint) {
+  const auto target = endpoint_of(endpoint.uri);
+  Sent sent;
+  if (!target) {
+    sent.answer = "the stored address is not readable";
+  } else if (target->scheme == tlsrpt::Endpoint::Scheme::mailto) {
+    sent = co_await parts_.mail->submit(endpoint.reverse_path, target->address, endpoint.message);
+  } else {
+    auto octets = parts_.files->read(row.day, row.domain);
+    if (octets) {
+      sent = co_await parts_.https->post(*target, std::move(*octets));
+    } else {
+      sent.answer = octets.error().text;
+    }
+  }
+  const base::WallTime now = parts_.clock->wall();
+  ++endpoint.attempts;
+  endpoint.first = endpoint.first.value_or(now);
+  endpoint.answer = sent.answer;
+  if (sent.accepted) {
+    endpoint.state = store::EndpointState::accepted;
+    endpoint.message.clear();
+  } else {
+    const auto pause = back_off(endpoint.attempts, now - *endpoint.first);
+    endpoint.state = pause ? store::EndpointState::waiting : store::EndpointState::given_up;
+    endpoint.next = now + pause.value_or(std::chrono::milliseconds(0));
+  }
+  const bool ends = endpoint.state == store::EndpointState::given_up;
+  base::log(ends ? base::LogLevel::warn : base::LogLevel::info, "",
+            about(row) + (sent.accepted ? " was taken by " : ends ? " is given up for "
+                                                                  : " was not taken by ") +
+                endpoint.uri + ": " + sent.answer);
+  co_await store_endpoint(endpoint);
+}
+
+// What was accepted must be known before anything else is tried.
+asio::awaitable<void> Sender::store_endpoint(const store::EndpointRow& endpoint) {
+  asio::steady_timer pause(parts_.executor);
+  for (bool told = false;;) {
+    const auto stored = parts_.reports->put_endpoint(endpoint);
+    if (stored) co_return;
+    if (!std::exchange(told, true)) {
+      base::log_error("", "what " + endpoint.uri + " answered cannot be stored, which is tried "
+                          "until it can: " + stored.error().text);
+    }
+    boost::system::error_code ignored;
+    pause.expires_after(store_again);
+    auto token = asio::redirect_error(asio::use_awaitable, ignored);
+    co_await pause.async_wait(std::move(token));
+  }
+}
+
+// ---- what would be sent -------------------------------------------------------------------------
+
+asio::awaitable<Sender::Preview> Sender::preview(tlsrpt::Report report, std::string gzipped) {
+  Preview preview;
+  const Discovered found = co_await discover(report.domain);
+  if (!found.record) {
+    preview.nothing = found.why;
+    co_return preview;
+  }
+  for (const tlsrpt::Endpoint& endpoint : found.record->endpoints) {
+    if (endpoint.scheme == tlsrpt::Endpoint::Scheme::https) {
+      preview.messages.emplace_back(
+          endpoint.uri, "POST " + endpoint.target + " HTTP/1.1\r\nHost: " + endpoint.host +
+                            "\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Length: " +
+                            std::to_string(gzipped.size()) + "\r\n\r\n");
+      continue;
+    }
+    auto mail = message(report, gzipped, endpoint.address);
+    preview.messages.emplace_back(endpoint.uri, mail ? std::move(*mail) : mail.error().text);
+  }
+  co_return preview;
+}
+
+}  // namespace report

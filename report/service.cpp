@@ -1,0 +1,199 @@
+#include "report/service.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "base/log.h"
+#include "tlsrpt/gzip.h"
+
+namespace report {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::seconds interval{1};
+// What was logged before midnight is written and counted by then.
+constexpr std::chrono::seconds grace{3};
+constexpr std::size_t domains_at_once = 250;
+constexpr int steps_at_once = 8;
+
+store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
+
+Sender::Parts sender_parts(const Service::Parts& parts, const ReportFiles& files) {
+  Sender::Parts out;
+  out.executor = parts.executor;
+  out.clock = parts.clock;
+  out.reports = parts.reports;
+  out.files = &files;
+  out.resolver = parts.resolver;
+  out.mail = parts.mail;
+  out.https = parts.https;
+  out.return_path = parts.return_path;
+  out.signer = parts.signer;
+  return out;
+}
+
+}  // namespace
+
+Service::Service(Settings settings, Parts parts)
+    : settings_(std::move(settings)),
+      parts_(std::move(parts)),
+      files_(settings_.directory),
+      counter_(settings_.log, *parts_.reports, *parts_.clock),
+      sender_(sender_parts(parts_, files_)),
+      timer_(parts_.executor) {}
+
+void Service::start() {
+  asio::post(parts_.executor, [this] { tick(); });
+}
+
+void Service::stop() {
+  stopped_ = true;
+  timer_.cancel();
+}
+
+void Service::complain(const std::string& text) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < complaint_due_) return;
+  complaint_due_ = now + std::chrono::minutes(1);
+  base::log_error("", "TLS reports: " + text);
+}
+
+void Service::tick() {
+  if (stopped_) return;
+  bool more = false;
+  try {
+    more = work();
+  } catch (const std::exception& error) {
+    complain(std::string("internal error: ") + error.what());
+  }
+  timer_.expires_after(more ? std::chrono::milliseconds(0) : interval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+void Service::catch_up() {
+  for (;;) {
+    auto counted = counter_.step(nullptr);
+    if (!counted) return complain(counted.error().text);
+    if (*counted == 0) return;
+  }
+}
+
+// Whether there is more to do at once.
+bool Service::work() {
+  bool all_counted = false;
+  for (int i = 0; i < steps_at_once && !all_counted; ++i) {
+    std::vector<audit::CountedSession> sessions;
+    auto counted = counter_.step(parts_.feed != nullptr ? &sessions : nullptr);
+    if (!counted) {
+      complain(counted.error().text);
+      break;
+    }
+    all_counted = *counted == 0;
+    if (!sessions.empty()) parts_.feed->take(std::move(sessions));
+  }
+  if (all_counted) close_day();
+  const bool more_to_compose = compose_some();
+  if (settings_.send && settings_.identity.complete) (void)sender_.begin_due();
+  forget();
+  return more_to_compose || !all_counted;
+}
+
+// ---- the day's end ------------------------------------------------------------------------------
+
+void Service::close_day() {
+  const base::WallTime now = parts_.clock->wall();
+  const store::Day today = day_of(now);
+  const store::Day yesterday = today - std::chrono::days(1);
+  if (counter_.closed() && *counter_.closed() >= yesterday) return;
+  if (now - base::WallTime(today) < grace) return;
+  auto closed = counter_.close_through(yesterday);
+  if (!closed) return complain(closed.error().text);
+  base::log_info("", "TLS reports: the day " + tlsrpt::day_text(yesterday) + " is closed");
+}
+
+tlsrpt::Report Service::composed(store::Day day, const store::DomainCounts& counts) const {
+  return compose(settings_.identity, day, counts, parts_.strings);
+}
+
+store::ReportRow Service::row_for(const tlsrpt::Report& report) const {
+  const Totals totals = totals_of(report);
+  store::ReportRow row;
+  row.day = report.day;
+  row.domain = report.domain;
+  row.id = report.id;
+  row.successes = totals.successes;
+  row.failures = totals.failures;
+  row.composed = parts_.clock->wall();
+  row.state = why_kept() == nullptr ? store::ReportState::waiting : store::ReportState::kept;
+  row.due = base::WallTime(report.day + std::chrono::days(1)) +
+            jitter(report.domain, settings_.identity.relay);
+  return row;
+}
+
+// A part of the oldest closed day that has counts; true: there is more.
+bool Service::compose_some() {
+  if (!counter_.closed()) return false;
+  auto day = parts_.reports->oldest_counted(*counter_.closed());
+  if (!day) {
+    complain(day.error().text);
+    return false;
+  }
+  if (!*day) return false;
+  auto more = compose_chunk(**day);
+  if (more) return *more;
+  complain("the day " + tlsrpt::day_text(**day) + " cannot be composed, which is tried again: " +
+           more.error().text);
+  return false;
+}
+
+// Files first, then their rows: a report is there, whole and on disk, before anything else knows of
+// it. What a kill leaves between the two is composed again, and nobody has seen it.
+base::Result<bool, base::Error> Service::compose_chunk(store::Day day) {
+  auto counts = parts_.reports->counts(day, "", domains_at_once);
+  if (!counts) return base::fail(std::move(counts.error()));
+  std::vector<store::ReportRow> made;
+  for (const store::DomainCounts& one : *counts) {
+    // Counts that came after the day's report was composed would take its place, and go twice.
+    auto before = parts_.reports->report(day, one.domain);
+    if (!before) return base::fail(std::move(before.error()));
+    if (*before) {
+      made.push_back(std::move(**before));
+      continue;
+    }
+    const tlsrpt::Report report = composed(day, one);
+    auto written = files_.write(day, one.domain, tlsrpt::gzip(tlsrpt::to_json(report)));
+    if (!written) return base::fail(std::move(written.error()));
+    made.push_back(row_for(report));
+  }
+  auto synced = files_.sync();
+  if (!synced) return base::fail(std::move(synced.error()));
+  auto stored = parts_.reports->put_reports(made);
+  if (!stored) return base::fail(std::move(stored.error()));
+  const bool more = made.size() == domains_at_once;
+  if (!more) base::log_info("", "TLS reports of " + tlsrpt::day_text(day) + " are composed");
+  return more;
+}
+
+void Service::forget() {
+  const base::WallTime now = parts_.clock->wall();
+  if (now < forget_due_ && forget_due_ - now <= std::chrono::hours(1)) return;
+  forget_due_ = now + std::chrono::hours(1);
+  const store::Day oldest = day_of(now - settings_.keep);
+  auto forgotten = parts_.reports->forget_before(oldest);
+  if (!forgotten) complain(forgotten.error().text);
+  files_.remove_before(oldest);
+}
+
+const char* Service::why_kept() const {
+  if (!settings_.send) return "tls_rpt.send is false";
+  if (!settings_.identity.complete) {
+    return "tls_rpt.organization_name, contact_info and report_domain are not all set";
+  }
+  return nullptr;
+}
+
+}  // namespace report

@@ -1,0 +1,300 @@
+// Service, the commands: `report list`, `report show`, `report send`.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "audit/record.h"
+#include "report/service.h"
+#include "tlsrpt/gzip.h"
+
+namespace report {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+constexpr int schema = 1;
+constexpr std::size_t page = 500;
+// The daemon's control socket gives up after five minutes.
+constexpr std::chrono::minutes longest_wait{4};
+
+json failure(const std::string& text) {
+  json out;
+  out["error"] = text;
+  return out;
+}
+
+const char* word(store::ReportState state) {
+  switch (state) {
+    case store::ReportState::waiting: return "waiting";
+    case store::ReportState::kept: return "kept";
+    case store::ReportState::not_asked: return "not-asked";
+    case store::ReportState::sending: return "sending";
+    case store::ReportState::sent: return "sent";
+    case store::ReportState::failed: return "failed";
+  }
+  return "";
+}
+
+const char* word(store::EndpointState state) {
+  switch (state) {
+    case store::EndpointState::waiting: return "waiting";
+    case store::EndpointState::accepted: return "accepted";
+    case store::EndpointState::given_up: return "given-up";
+  }
+  return "";
+}
+
+json time_json(const std::optional<base::WallTime>& time) {
+  return time ? json(audit::rfc3339(*time)) : json(nullptr);
+}
+
+}  // namespace
+
+void Service::command(const json& request, Answer answer) {
+  const std::string name = request.value("command", "");
+  const store::Day today = std::chrono::floor<std::chrono::days>(parts_.clock->wall());
+  store::Day day = today;
+  if (request.contains("date")) {
+    const auto given = tlsrpt::parse_day(request["date"].get<std::string>());
+    if (!given) return answer(failure("a date is written YYYY-MM-DD"));
+    day = *given;
+  }
+  std::optional<std::string> domain;
+  if (request.contains("domain")) {
+    const auto parsed = base::Domain::parse(request["domain"].get<std::string>());
+    if (!parsed) return answer(failure(parsed.error().text));
+    domain = parsed->str();
+  }
+  catch_up();
+  if (name == "report list") return answer(list(day, domain));
+  if (name == "report show") return answer(show(day, domain));
+  if (name != "report send") return answer(failure("command not known"));
+  const bool dry_run = request.value("dry_run", false);
+  asio::co_spawn(parts_.executor, send(this, day, std::move(domain), dry_run, std::move(answer)),
+                 asio::detached);
+}
+
+base::Result<std::vector<store::ReportRow>, base::Error> Service::rows(
+    store::Day day, const std::optional<std::string>& domain) const {
+  if (!domain) return parts_.reports->reports(day);
+  auto one = parts_.reports->report(day, *domain);
+  if (!one) return base::fail(std::move(one.error()));
+  std::vector<store::ReportRow> found;
+  if (*one) found.push_back(std::move(**one));
+  return found;
+}
+
+base::Result<std::vector<tlsrpt::Report>, base::Error> Service::running_reports(
+    store::Day day, const std::optional<std::string>& domain) const {
+  std::vector<tlsrpt::Report> reports;
+  if (domain) {
+    auto one = parts_.reports->counts_of(day, *domain);
+    if (!one) return base::fail(std::move(one.error()));
+    if (*one) reports.push_back(composed(day, **one));
+    return reports;
+  }
+  for (std::string after;;) {
+    auto counts = parts_.reports->counts(day, after, page);
+    if (!counts) return base::fail(std::move(counts.error()));
+    if (counts->empty()) return reports;
+    for (const store::DomainCounts& one : *counts) reports.push_back(composed(day, one));
+    after = counts->back().domain;
+  }
+}
+
+// ---- list ---------------------------------------------------------------------------------------
+
+json Service::row_json(const store::ReportRow& row) {
+  json out;
+  out["domain"] = row.domain;
+  out["report_id"] = row.id;
+  out["successes"] = row.successes;
+  out["failures"] = row.failures;
+  out["state"] = word(row.state);
+  out["file"] = files_.path(row.day, row.domain).string();
+  out["record"] = row.record.empty() ? json(nullptr) : json(row.record);
+  const bool waits =
+      row.state == store::ReportState::waiting || row.state == store::ReportState::sending;
+  out["next"] = waits ? json(audit::rfc3339(row.due)) : json(nullptr);
+  out["endpoints"] = json::array();
+  const auto endpoints = parts_.reports->endpoints(row.day, row.domain);
+  if (!endpoints) return out;
+  for (const store::EndpointRow& endpoint : *endpoints) {
+    json one;
+    one["uri"] = endpoint.uri;
+    one["state"] = word(endpoint.state);
+    one["attempts"] = endpoint.attempts;
+    one["first"] = time_json(endpoint.first);
+    const bool again = endpoint.state == store::EndpointState::waiting;
+    one["next"] = again ? json(audit::rfc3339(endpoint.next)) : json(nullptr);
+    one["answer"] = endpoint.answer.empty() ? json(nullptr) : json(endpoint.answer);
+    out["endpoints"].push_back(std::move(one));
+  }
+  return out;
+}
+
+base::Result<json, base::Error> Service::running_rows(store::Day day,
+                                                      const std::optional<std::string>& domain) {
+  auto reports = running_reports(day, domain);
+  if (!reports) return base::fail(std::move(reports.error()));
+  json out = json::array();
+  for (const tlsrpt::Report& report : *reports) {
+    json one = row_json(row_for(report));
+    one["state"] = "running";
+    one["file"] = one["next"] = nullptr;
+    out.push_back(std::move(one));
+  }
+  return {boost::system::in_place_value, std::move(out)};
+}
+
+base::Result<json, base::Error> Service::composed_rows(store::Day day,
+                                                       const std::optional<std::string>& domain) {
+  auto found = rows(day, domain);
+  if (!found) return base::fail(std::move(found.error()));
+  json out = json::array();
+  for (const store::ReportRow& row : *found) out.push_back(row_json(row));
+  return {boost::system::in_place_value, std::move(out)};
+}
+
+json Service::list(store::Day day, const std::optional<std::string>& domain) {
+  auto composed = composed_rows(day, domain);
+  if (!composed) return failure(composed.error().text);
+  auto running = running_rows(day, domain);
+  if (!running) return failure(running.error().text);
+  const bool closed = counter_.closed() && *counter_.closed() >= day;
+  json out;
+  out["schema"] = schema;
+  out["date"] = tlsrpt::day_text(day);
+  out["state"] = !closed ? "running" : running->empty() ? "composed" : "closed";
+  const char* const kept = why_kept();
+  out["not_sending"] = kept != nullptr ? json(kept) : json(nullptr);
+  out["reports"] = std::move(*composed);
+  for (json& one : *running) out["reports"].push_back(std::move(one));
+  return out;
+}
+
+// ---- show ---------------------------------------------------------------------------------------
+
+// The reports as text, since their members have an order that must not be lost.
+json Service::show(store::Day day, const std::optional<std::string>& domain) {
+  json out;
+  out["schema"] = schema;
+  out["date"] = tlsrpt::day_text(day);
+  out["reports"] = json::array();
+  const auto add = [&out](const std::string& name, std::string text) {
+    json one;
+    one["domain"] = name;
+    one["report"] = std::move(text);
+    out["reports"].push_back(std::move(one));
+  };
+  auto found = rows(day, domain);
+  if (!found) return failure(found.error().text);
+  for (const store::ReportRow& row : *found) {
+    auto octets = files_.read(day, row.domain);
+    if (!octets) return failure(octets.error().text);
+    auto text = tlsrpt::gunzip(*octets);
+    if (!text) return failure(files_.path(day, row.domain).string() + ": " + text.error().text);
+    add(row.domain, std::move(*text));
+  }
+  auto running = running_reports(day, domain);
+  if (!running) return failure(running.error().text);
+  for (const tlsrpt::Report& report : *running) add(report.domain, tlsrpt::to_json(report));
+  return out;
+}
+
+// ---- send ---------------------------------------------------------------------------------------
+
+asio::awaitable<void> Service::send(Service* self, store::Day day,
+                                    std::optional<std::string> domain, bool dry_run,
+                                    Answer answer) {
+  json out;
+  try {
+    const char* const kept = self->why_kept();
+    const bool closed = self->counter_.closed() && *self->counter_.closed() >= day;
+    if (kept != nullptr && (!dry_run || !self->settings_.identity.complete)) {
+      out = failure(std::string("nothing is sent: ") + kept);
+    } else if (dry_run) {
+      out = co_await self->preview_rows(day, std::move(domain));
+    } else if (!closed) {
+      out = failure("the day " + tlsrpt::day_text(day) +
+                    " is not over: its reports are sent after 00:00 UTC");
+    } else {
+      out = co_await self->send_rows(day, std::move(domain));
+    }
+  } catch (const std::exception& error) {
+    out = failure(std::string("internal error: ") + error.what());
+  }
+  out["schema"] = schema;
+  out["date"] = tlsrpt::day_text(day);
+  answer(std::move(out));
+}
+
+asio::awaitable<json> Service::send_rows(store::Day day, std::optional<std::string> domain) {
+  while (compose_some()) {
+  }
+  auto found = rows(day, domain);
+  if (!found) co_return failure(found.error().text);
+  const auto end = std::chrono::steady_clock::now() + longest_wait;
+  std::size_t left = found->size();
+  json out;
+  out["reports"] = json::array();
+  for (store::ReportRow& row : *found) {
+    if (std::chrono::steady_clock::now() >= end) break;
+    --left;
+    if (row.state == store::ReportState::kept) row.state = store::ReportState::waiting;
+    bool sent = false;
+    if (row.state != store::ReportState::sent) sent = co_await sender_.send_now(row);
+    auto now = parts_.reports->report(day, row.domain);
+    if (!now || !*now) continue;
+    json one = row_json(**now);
+    one["tried"] = sent;
+    out["reports"].push_back(std::move(one));
+  }
+  out["left"] = left;
+  co_return out;
+}
+
+asio::awaitable<json> Service::preview_rows(store::Day day, std::optional<std::string> domain) {
+  json out;
+  out["messages"] = json::array();
+  auto add = [&out](const std::string& name, const std::string& uri, std::string text) {
+    json one;
+    one["domain"] = name;
+    one["uri"] = uri;
+    one["message"] = std::move(text);
+    out["messages"].push_back(std::move(one));
+  };
+  out["nothing"] = json::array();
+  auto found = rows(day, domain);
+  if (!found) co_return failure(found.error().text);
+  std::vector<std::pair<tlsrpt::Report, std::string>> wanted;
+  for (const store::ReportRow& row : *found) {
+    auto octets = files_.read(day, row.domain);
+    if (!octets) co_return failure(octets.error().text);
+    auto text = tlsrpt::gunzip(*octets);
+    auto report = text ? report_from_json(*text) : std::nullopt;
+    if (!report) co_return failure(files_.path(day, row.domain).string() + ": is no report");
+    report->domain = row.domain;
+    wanted.emplace_back(std::move(*report), std::move(*octets));
+  }
+  auto running = running_reports(day, domain);
+  if (!running) co_return failure(running.error().text);
+  for (tlsrpt::Report& report : *running) {
+    std::string octets = tlsrpt::gzip(tlsrpt::to_json(report));
+    wanted.emplace_back(std::move(report), std::move(octets));
+  }
+  for (auto& [report, octets] : wanted) {
+    const std::string name = report.domain;
+    auto preview = co_await sender_.preview(std::move(report), std::move(octets));
+    for (auto& [uri, text] : preview.messages) add(name, uri, std::move(text));
+    if (preview.nothing.empty()) continue;
+    json one;
+    one["domain"] = name;
+    one["why"] = preview.nothing;
+    out["nothing"].push_back(std::move(one));
+  }
+  co_return out;
+}
+
+}  // namespace report
