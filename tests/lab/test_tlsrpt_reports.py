@@ -367,7 +367,7 @@ class Signed(ReportCase):
         got = self.mails(self.mail)[0]
         at = got.data.index(b"DKIM-Signature:")
         signed = got.data[at:]                  # without the Received fields of both hops
-        verify(signed, self.records)
+        self.assertEqual(verify(signed, self.records), [])
         tags = dict(t.strip().split("=", 1) for t in
                     re.sub(rb"\r\n[ \t]+", b" ", got.data[at:]).split(b"\r\n")[0].decode()
                     .partition(":")[2].split(";") if "=" in t)
@@ -379,8 +379,7 @@ class Signed(ReportCase):
         for damage in ((b"TLS-Report-Domain: mail", b"TLS-Report-Domain: fail"),
                        (b"H4sI", b"H4sJ"), (b"multipart/report", b"multipart/mixed")):
             self.assertIn(damage[0], signed)
-            with self.assertRaises(Exception, msg=damage):
-                verify(signed.replace(*damage, 1), self.records)
+            self.assertTrue(verify(signed.replace(*damage, 1), self.records), damage)
 
 
 class SignedEd25519(Signed):

@@ -119,8 +119,10 @@ class BackOff(Sending):
             self.clock.forward(seconds=120)
             tries += 1
             self.wait_tries("never", tries)
-        self.assertEqual(tries, 11)
-        self.clock.forward(seconds=5 * 3600)
+        self.clock.forward(seconds=3 * 3600)        # the rest of the 24 hours
+        tries += 1
+        self.wait_tries("never", tries)
+        self.assertEqual(tries, 12)
         entry = self.wait_state(self.domains["never"], "failed")
         self.assertEqual((entry["endpoints"][0]["state"], entry["endpoints"][0]["attempts"]),
                          ("given-up", tries))
@@ -252,6 +254,26 @@ class ByMail(ReportCase):
         entry = self.listed(domain, day)
         self.wait_state(domain, "sent", day=day)
         self.assertEqual(Mail(two.data).report["report-id"], entry["report_id"])
+
+
+class AtOnce(Sending):
+    """`report send` while the daemon sends the same day: everybody gets one."""
+
+    names = tuple(f"s{n}" for n in range(24))
+
+    def test_send(self):
+        for name in self.names:
+            self.py.set(self.host(name), ("slow", 0.4))
+        for domain in self.domains.values():
+            self.lmtp(domain.rcpt)
+        self.close_day(*self.domains.values())
+        self.send_all()
+        wait_for(lambda: len(self.py.posts()) >= 5, "the first POSTs", 15)
+        self.command("send", "--date", self.day.isoformat())
+        for domain in self.domains.values():
+            self.wait_state(domain, "sent")
+        counts = collections.Counter(p.host for p in self.py.posts())
+        self.assertEqual(counts, {self.host(n): 1 for n in self.names})
 
 
 class Killed(Sending):

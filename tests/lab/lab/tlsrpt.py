@@ -139,10 +139,21 @@ class ReportCase(LabCase):
     @classmethod
     def close_day(cls, *domains, timeout=20):
         """Moves to five seconds after midnight and waits for the files of these domains."""
+        cls.settle()
         cls.sternpost.clock.at(cls.day, 24, 0, 5)
         for domain in domains:
             wait_for(lambda d=domain: os.path.exists(cls.path_of(d)),
                      f"{cls.path_of(domain)}\n{cls.sternpost.daemon.tail()}", timeout, 0.05)
+
+    @classmethod
+    def settle(cls, part=None):
+        """Waits until the log's lines are written: a clock that jumps leaves them no time."""
+        part, sizes = part or cls.sternpost, []
+
+        def step():
+            sizes.append(len(part.history()))
+            return len(sizes) > 3 and len(set(sizes[-4:])) == 1
+        wait_for(step, "the log to be quiet", 10, 0.1)
 
     @classmethod
     def send_all(cls):
