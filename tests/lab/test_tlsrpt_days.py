@@ -61,6 +61,7 @@ class Load(ReportCase):
             stop.set()
             for thread in threads:
                 thread.join(60)
+        self.settle()
 
     def lines(self):
         """How many session lines are counted so far."""
@@ -151,12 +152,14 @@ class Away(Load):
         for domain in self.domains[:4]:
             self.lmtp(domain.rcpt)
         wait_for(lambda: self.lines() >= 4, "the lines")
+        self.settle()
         self.sternpost.kill()
         self.clock.forward(days=3)
         self.sternpost.start()
         self.assertGreaterEqual(self.sums(self.day), 4)
         self.assertEqual(self.listed()["state"], "composed")
         self.lmtp(self.domains[0].rcpt)
+        self.settle()
         self.clock.at(self.clock.today(), 24, 0, 5)
         self.assertEqual(self.sums(self.clock.today(-1)), 1)
 

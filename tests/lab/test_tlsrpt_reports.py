@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 from lab.case import main
 from lab.clock import midnight
@@ -445,9 +446,11 @@ class Off(ReportCase):
         self.sternpost.start()
         today = self.clock.today()
         self.lmtp(self.domain.rcpt)
+        self.settle()
         self.clock.at(today, 24, 0, 5)
-        self.sternpost.wait_records(domain=self.domain.name, event="session", count=2)
-        self.lmtp(self.domain.rcpt)
+        for _ in range(3):
+            self.lmtp(self.domain.rcpt)
+            time.sleep(1)
         self.assertFalse(os.path.exists(self.path_of(self.domain, today)))
 
 
@@ -466,6 +469,7 @@ class Retention(ReportCase):
             day = self.clock.today()
             days.append(day.isoformat())
             self.lmtp(self.domain.rcpt)
+            self.settle()
             self.clock.at(day, 24, 0, 5)
             wait_for(lambda d=day: os.path.exists(self.path_of(self.domain, d)), f"file {n}", 15,
                      0.05)
@@ -493,6 +497,7 @@ class Restored(ReportCase):
         shutil.rmtree(directory, ignore_errors=True)
         with open(directory, "wb"):
             pass                            # a file where the directory should be
+        self.settle()
         self.clock.at(self.day, 24, 0, 5)
         self.lmtp(self.domain.rcpt)
         wait_for(lambda: directory in self.sternpost.log, "a word about the directory", 15, 0.1)

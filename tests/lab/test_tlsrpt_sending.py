@@ -3,6 +3,7 @@
 report twice to who accepted it, whatever happens to the process in between."""
 
 import collections
+import os
 import random
 import time
 
@@ -240,7 +241,9 @@ class ByMail(ReportCase):
         self.submit.at["dot"] = Each(Hang(), None)
         self.lmtp(domain.rcpt)
         before = len(self.submit.messages)
+        self.settle()
         self.clock.at(day, 24, 0, 5)
+        wait_for(lambda: os.path.exists(self.path_of(domain, day)), "the file", 20, 0.05)
         self.clock.at(day, 24 + 4, 0, 10)
         wait_for(lambda: len(self.submit.messages) == before + 1 and
                  self.submit.messages[-1].complete, "the first copy", 20)
