@@ -261,6 +261,7 @@ std::string_view to_string(Verdict verdict) {
     case Verdict::deferred: return "deferred";
     case Verdict::rejected: return "rejected";
     case Verdict::uncertain: return "uncertain";
+    case Verdict::dropped: return "dropped";
     case Verdict::usable: return "usable";
     case Verdict::refused: return "refused";
   }

@@ -34,7 +34,15 @@ enum class Event : std::uint8_t {
   start,
   stop,
 };
-enum class Verdict : std::uint8_t { delivered, deferred, rejected, uncertain, usable, refused };
+enum class Verdict : std::uint8_t {
+  delivered,
+  deferred,
+  rejected,
+  uncertain,
+  dropped,
+  usable,
+  refused,
+};
 enum class MxDnssec : std::uint8_t { secure, insecure };
 
 std::string_view to_string(Event event);      // "downgrade-suspected"

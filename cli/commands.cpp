@@ -3,7 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <ostream>
+#include <sstream>
 
+#include "cli/report_own.h"
+#include "cli/report_read.h"
 #include "config/defaults.h"
 
 namespace cli {
@@ -22,6 +25,9 @@ struct Commands {
   CLI::App* config = nullptr;
   CLI::App* check = nullptr;
   CLI::App* defaults = nullptr;
+  CLI::App* report = nullptr;
+  ReportRead report_read;
+  ReportOwn report_own;
   std::string file;
 };
 
@@ -29,6 +35,17 @@ void take_config(CLI::App& command, std::string& file) {
   command.add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")
       ->type_name("FILE")
       ->capture_default_str();
+}
+
+void describe_report(Commands& commands) {
+  commands.report = commands.app.add_subcommand("report", "TLS reports (RFC 8460)");
+  commands.report->require_subcommand(1);
+  commands.report->footer(
+      "Examples:\n"
+      "  sternpost report list --date 2026-11-25\n"
+      "  sternpost report read report.json.gz");
+  add_report_own(*commands.report, commands.report_own, commands.file);
+  add_report_read(*commands.report, commands.report_read);
 }
 
 void describe(Commands& commands, const World& world) {
@@ -72,6 +89,8 @@ void describe(Commands& commands, const World& world) {
       "Examples:\n"
       "  sternpost config defaults\n"
       "  sternpost config defaults | grep -B2 _timeout");
+
+  describe_report(commands);
 }
 
 int check(const std::string& file, const Terminal& terminal, const World& world) {
@@ -107,6 +126,13 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
   }
   if (commands.serve->parsed()) return world.serve(commands.file);
   if (commands.check->parsed()) return check(commands.file, terminal, world);
+  if (commands.report_own.parsed()) {
+    return report_own(commands.report_own, commands.file, terminal, world);
+  }
+  if (commands.report_read.command->parsed()) {
+    std::istringstream nothing;
+    return report_read(commands.report_read, terminal, world.in ? *world.in : nothing);
+  }
   terminal.out << config::defaults_toml();
   return exit_fine;
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "config/load.h"
+#include "proxy/control.h"
 
 namespace cli {
 
@@ -26,7 +27,8 @@ enum Exit : int {
 struct Terminal {
   std::ostream& out;
   std::ostream& err;
-  bool colour = false;  // of `err`
+  bool colour = false;       // of `err`
+  bool out_unicode = false;  // `out` is a terminal that shows UTF-8
 };
 
 struct World {
@@ -35,6 +37,11 @@ struct World {
   std::function<config::LoadResult(const config::Path&)> load;
   // Reads the configuration itself, since a reload has to; runs until told to stop.
   std::function<int(const std::string& config_path)> serve;
+  // A request to the running daemon, or to the store without one.
+  std::function<base::Result<nlohmann::json, proxy::DaemonError>(const config::Config& config,
+                                                                 const nlohmann::json& request)>
+      report;
+  std::istream* in = nullptr;  // standard input; nullptr: an empty one
 };
 
 // `arguments` without the program's name. Never throws for anything in them.

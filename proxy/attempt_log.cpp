@@ -33,8 +33,16 @@ void set_policy(audit::Record& record, policy::PolicyKind kind, std::string_view
   record.policy_source = std::string(policy::to_string(active->source));
 }
 
-void set_results(Worker& worker, audit::Record& record,
+// Of report mail: none was asked.
+void name_no_policy(audit::Record& record) {
+  record.policy_type.reset();
+  record.policy_mode.reset();
+}
+
+void set_results(const LoggedMail& mail, audit::Record& record,
                  const std::vector<tlsrpt::SessionResult>& results) {
+  if (mail.report_mail) return;
+  Worker& worker = mail.worker;
   std::vector<audit::PolicyResult> told;
   for (const tlsrpt::SessionResult& result : results) {
     audit::PolicyResult one = audit::policy_result(result);
@@ -66,6 +74,18 @@ void set_tls(audit::Record& record, const policy::TlsSession& tls) {
   record.spki_sha256 = known(tls.spki_sha256);
 }
 
+// RFC 8460 §5.3: the sessions of report mail are in no report.
+void append(const LoggedMail& mail, audit::Record record) {
+  if (mail.report_mail) {
+    name_no_policy(record);
+    record.counted = false;
+    std::string reason = "report mail of our own, freed from policies (RFC 8460 §5.3)";
+    if (record.reason) reason += ": " + *record.reason;
+    record.reason = std::move(reason);
+  }
+  mail.worker.shared().log->append(record);
+}
+
 void set_authorized(audit::Record& record, const policy::Authorized& authorized) {
   record.peer_auth = std::string(policy::to_string(authorized.peer_auth()));
   record.protection = std::string(policy::to_string(authorized.protection()));
@@ -73,10 +93,9 @@ void set_authorized(audit::Record& record, const policy::Authorized& authorized)
 
 }  // namespace
 
-void log_attempt(Worker& worker, const Transaction& transaction,
-                 const std::optional<base::Domain>& domain, const policy::DomainPlan* plan,
-                 const AttemptNote& attempt) {
-  audit::Record record = start(audit::Event::session, transaction, domain);
+void log_attempt(const LoggedMail& mail, const std::optional<base::Domain>& domain,
+                 const policy::DomainPlan* plan, const AttemptNote& attempt) {
+  audit::Record record = start(audit::Event::session, mail.transaction, domain);
   const policy::StsState* sts = plan ? &plan->sts : nullptr;
   set_policy(record, attempt.plan->kind,
              sts ? policy::policy_mode(*attempt.plan, *sts) : std::string_view(), sts);
@@ -90,7 +109,7 @@ void log_attempt(Worker& worker, const Transaction& transaction,
   if (!attempt.verdict) {
     record.reason = known(attempt.failure);
     record.verdict = audit::Verdict::refused;
-    worker.shared().log->append(record);
+    append(mail, std::move(record));
     return;
   }
   if (const auto* tls = std::get_if<policy::TlsSession>(attempt.evidence)) set_tls(record, *tls);
@@ -99,40 +118,40 @@ void log_attempt(Worker& worker, const Transaction& transaction,
   record.verdict = authorized ? audit::Verdict::usable : audit::Verdict::refused;
   set_result(record, attempt.verdict->result);
   record.reason = known(attempt.verdict->reason);
-  set_results(worker, record, attempt.verdict->results);
-  worker.shared().log->append(record);
+  set_results(mail, record, attempt.verdict->results);
+  append(mail, std::move(record));
 }
 
-void log_excluded(Worker& worker, const Transaction& transaction, const policy::DomainPlan& plan,
+void log_excluded(const LoggedMail& mail, const policy::DomainPlan& plan,
                   const policy::HostPlan& host, const policy::Excluded& excluded) {
-  audit::Record record = start(audit::Event::session, transaction, plan.domain);
+  audit::Record record = start(audit::Event::session, mail.transaction, plan.domain);
   set_policy(record, excluded.kind, plan.policy_mode, &plan.sts);
   record.mx = host.host.str();
   record.mx_dnssec = mx_dnssec(host.mx_security);
   record.counted = !excluded.results.empty();
-  set_results(worker, record, excluded.results);
+  set_results(mail, record, excluded.results);
   if (excluded.result) set_result(record, excluded.result);
   record.reason = known(excluded.reason);
   record.verdict = audit::Verdict::refused;
-  worker.shared().log->append(record);
+  append(mail, std::move(record));
 }
 
-void log_refused(Worker& worker, const Transaction& transaction, const base::Domain& domain,
+void log_refused(const LoggedMail& mail, const base::Domain& domain,
                  const policy::Refused& refused) {
   if (refused.results.empty()) return;  // No TLS matter: the delivery line says it all.
-  audit::Record record = start(audit::Event::session, transaction, domain);
+  audit::Record record = start(audit::Event::session, mail.transaction, domain);
   set_policy(record, refused.kind, {}, nullptr);
   record.counted = true;
-  set_results(worker, record, refused.results);
+  set_results(mail, record, refused.results);
   if (refused.result) set_result(record, refused.result);
   record.reason = known(refused.reason);
   record.verdict = audit::Verdict::refused;
-  worker.shared().log->append(record);
+  append(mail, std::move(record));
 }
 
-void log_exception(Worker& worker, const Transaction& transaction, const base::Domain& domain,
+void log_exception(const LoggedMail& mail, const base::Domain& domain,
                    const policy::Exception& exception) {
-  audit::Record record = start(audit::Event::exception, transaction, domain);
+  audit::Record record = start(audit::Event::exception, mail.transaction, domain);
   record.policy_type = "operator";
   record.requirement =
       exception.allow == policy::Allow::encrypted ? "encrypted" : "opportunistic";
@@ -142,7 +161,7 @@ void log_exception(Worker& worker, const Transaction& transaction, const base::D
                 static_cast<unsigned>(until.month()), static_cast<unsigned>(until.day()));
   record.reason = exception.reason + " (owner " + exception.owner + ", until " + day +
                   (exception.ignore_dnssec ? ", DNSSEC ignored)" : ")");
-  worker.shared().log->append(record);
+  mail.worker.shared().log->append(record);
 }
 
 audit::Record outcome_record(const Transaction& transaction, const OutcomeNote& outcome) {
@@ -159,6 +178,7 @@ audit::Record outcome_record(const Transaction& transaction, const OutcomeNote& 
     set_policy(record, outcome.plan->kind, outcome.plan->policy_mode, &outcome.plan->sts);
     record.mx_dnssec = mx_dnssec(outcome.plan->mx_security);
   }
+  if (outcome.report_mail) name_no_policy(record);
   if (outcome.link) {
     set_peer(record, outcome.link->session->peer());
     set_authorized(record, outcome.link->authorized);

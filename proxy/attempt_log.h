@@ -16,6 +16,14 @@
 
 namespace proxy {
 
+// Whose mail the lines are about. Report mail of our own is never counted; its lines name no policy,
+// since none was asked, and say why (RFC 8460 §5.3).
+struct LoggedMail {
+  Worker& worker;
+  const Transaction& transaction;
+  bool report_mail = false;
+};
+
 // One connection to an MX address, up to its verdict.
 struct AttemptNote {
   std::string host;  // "" for an address literal
@@ -28,20 +36,20 @@ struct AttemptNote {
   std::string failure;                         // why it failed before TLS
   bool counted = false;
 };
-void log_attempt(Worker& worker, const Transaction& transaction,
-                 const std::optional<base::Domain>& domain, const policy::DomainPlan* plan,
-                 const AttemptNote& attempt);
+void log_attempt(const LoggedMail& mail, const std::optional<base::Domain>& domain,
+                 const policy::DomainPlan* plan, const AttemptNote& attempt);
 // A host, or the whole domain, ruled out before any connection.
-void log_excluded(Worker& worker, const Transaction& transaction, const policy::DomainPlan& plan,
+void log_excluded(const LoggedMail& mail, const policy::DomainPlan& plan,
                   const policy::HostPlan& host, const policy::Excluded& excluded);
-void log_refused(Worker& worker, const Transaction& transaction, const base::Domain& domain,
+void log_refused(const LoggedMail& mail, const base::Domain& domain,
                  const policy::Refused& refused);
-void log_exception(Worker& worker, const Transaction& transaction, const base::Domain& domain,
+void log_exception(const LoggedMail& mail, const base::Domain& domain,
                    const policy::Exception& exception);
 
 // The outcome of a transaction for some recipients of one domain.
 struct OutcomeNote {
   std::optional<base::Domain> domain;
+  bool report_mail = false;  // of our own: no policy was asked
   std::uint32_t recipients = 0;
   audit::Verdict verdict = audit::Verdict::deferred;
   std::optional<audit::Verdict> would_be;  // in observe mode: what enforce would have said

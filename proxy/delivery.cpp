@@ -440,6 +440,7 @@ audit::Record Delivery::Impl::record_of(const Reply& reply, std::uint32_t recipi
                                         audit::Verdict verdict, const std::string& reason) const {
   OutcomeNote note;
   note.domain = domain;
+  note.report_mail = snapshot->report_mail();
   note.recipients = recipients;
   note.verdict = verdict;
   if (snapshot->settings.mode == policy::Mode::observe) {
@@ -499,7 +500,6 @@ Delivery::~Delivery() {
 asio::awaitable<Reply> Delivery::recipient(smtp::Mailbox mailbox) {
   return impl_->recipient(std::move(mailbox));
 }
-std::size_t Delivery::accepted() const { return impl_->accepted.size(); }
 asio::awaitable<std::optional<Reply>> Delivery::begin_data() { return impl_->begin_data(); }
 asio::awaitable<bool> Delivery::write(std::string_view octets) { return impl_->write(octets); }
 std::uint64_t Delivery::octets_taken() const { return impl_->taken; }

@@ -165,6 +165,8 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.log = made->log_.get();
   shared.host_memory = &made->host_memory_;
   shared.slots = &made->slots_;
+  // Also with `send` off: reports of before may still be on their way.
+  if (made->reporting_) shared.report_mail = made->reporting_->return_path();
   shared.keep_policy = [self](const tlsrpt::Policy& policy, const std::string& digest) {
     if (self->store_->has_policy_strings(digest)) return;
     self->store_->put_policy_strings(digest, report::policy_to_json(policy));

@@ -6,6 +6,8 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "proxy/delivery.h"
+#include "proxy/discard.h"
 
 namespace proxy {
 
@@ -21,9 +23,14 @@ std::string seconds_text(config::Duration time) {
   return text + " s";
 }
 
-std::string name_of(const smtp::Mailbox& mailbox) {
-  if (const auto* domain = std::get_if<base::Domain>(&mailbox.domain)) return domain->str();
-  return std::get<base::Ip>(mailbox.domain).literal();
+// Of a transaction that is for one of them, in words.
+std::string one_lane(MailKind kind, const std::string& name, bool same_domain) {
+  switch (kind) {
+    case MailKind::report: return "report mail to " + name;
+    case MailKind::bounce: return "bounces of report mail";
+    case MailKind::ordinary: break;
+  }
+  return same_domain ? "other mail to " + name : name;
 }
 
 }  // namespace
@@ -71,23 +78,34 @@ void Transfer::answer(smtp::Reply reply) {
   places_.push_back(std::move(place));
 }
 
-Transfer::LanePtr Transfer::make_lane(const std::string& name, const smtp::Mailbox& mailbox) {
+std::unique_ptr<Transport> Transfer::make_transport(MailKind kind, const smtp::Mailbox& mailbox) {
+  const auto* domain = std::get_if<base::Domain>(&mailbox.domain);
+  if (kind == MailKind::bounce && domain) {
+    return std::make_unique<Discard>(worker_, snapshot_, transaction_, *domain);
+  }
+  auto terms = kind == MailKind::report ? snapshot_->freed : snapshot_;
+  if (domain) return std::make_unique<Delivery>(worker_, std::move(terms), transaction_, *domain);
+  const auto& literal = std::get<base::Ip>(mailbox.domain);
+  return std::make_unique<Delivery>(worker_, std::move(terms), transaction_, literal);
+}
+
+Transfer::LanePtr Transfer::make_lane(const std::string& name, MailKind kind,
+                                      const smtp::Mailbox& mailbox) {
   auto lane = std::make_shared<Lane>();
   lane->name = name;
-  if (const auto* domain = std::get_if<base::Domain>(&mailbox.domain)) {
-    lane->delivery = std::make_unique<Delivery>(worker_, snapshot_, transaction_, *domain);
-  } else {
-    const auto& literal = std::get<base::Ip>(mailbox.domain);
-    lane->delivery = std::make_unique<Delivery>(worker_, snapshot_, transaction_, literal);
-  }
+  lane->kind = kind;
+  lane->transport = make_transport(kind, mailbox);
   lanes_.push_back(lane);
   return lane;
 }
 
 Transfer::LanePtr Transfer::lane_for(const smtp::Mailbox& mailbox,
                                      std::optional<smtp::Reply>& refusal) {
-  const std::string name = name_of(mailbox);
-  const auto same = [&](const LanePtr& lane) { return lane->name == name; };
+  const std::string name = destination_of(mailbox);
+  const Shared& shared = worker_.shared();
+  const MailKind kind = mail_kind(shared.report_mail, transaction_->envelope, mailbox,
+                                  shared.clock->wall());
+  const auto same = [&](const LanePtr& lane) { return lane->name == name && lane->kind == kind; };
   const auto found = std::ranges::find_if(lanes_, same);
   if (found != lanes_.end()) {
     if ((*found)->late) {
@@ -107,14 +125,15 @@ Transfer::LanePtr Transfer::lane_for(const smtp::Mailbox& mailbox,
     if (current->accepted > 0) {
       // RFC 9422 §4: LIMITS RCPTDOMAINMAX=1.
       refusal = own(452, smtp::EnhancedCode{4, 5, 3},
-                    "One recipient domain a transaction; this one is for " + current->name);
+                    "One recipient domain a transaction; this one is for " +
+                        one_lane(current->kind, current->name, current->name == name));
       return nullptr;
     }
     // None accepted so far: the next recipient's domain becomes the transaction's.
-    current->delivery->abandon("another recipient domain took its place");
+    current->transport->abandon("another recipient domain took its place");
     lanes_.clear();
   }
-  return make_lane(name, mailbox);
+  return make_lane(name, kind, mailbox);
 }
 
 void Transfer::recipient(smtp::Mailbox mailbox) {
@@ -146,7 +165,7 @@ asio::awaitable<void> Transfer::ask(std::shared_ptr<Transfer> self, LanePtr lane
     lane->asked_since = self->now();
     smtp::Reply reply;
     try {
-      reply = co_await lane->delivery->recipient(std::move(mailbox));
+      reply = co_await lane->transport->recipient(std::move(mailbox));
     } catch (const std::exception& error) {
       reply = self->internal_error(error);
     }
@@ -163,7 +182,7 @@ asio::awaitable<void> Transfer::ask(std::shared_ptr<Transfer> self, LanePtr lane
     self->notify();
   }
   lane->busy = false;
-  if (lane->late || self->over_) lane->delivery->abandon("its recipients were answered before");
+  if (lane->late || self->over_) lane->transport->abandon("its recipients were answered before");
   self->notify();
 }
 
@@ -224,7 +243,7 @@ void Transfer::abandon(const std::string& why) {
     lane->waiting.clear();
     lane->streaming = false;
     // A late lane's attempt ends by itself: hosts are remembered by what comes of it.
-    if (!lane->late) lane->delivery->abandon(why);
+    if (!lane->late) lane->transport->abandon(why);
   }
   notify();
 }

@@ -1,5 +1,6 @@
 // Transfer: the session's side of one transaction, from MAIL to the last reply. One lane for each
-// recipient domain, each with its Delivery; replies stand in the order of the RCPTs, whichever lane
+// recipient domain and kind of mail (ordinary, report mail of our own, bounces of it), so that one
+// kind never goes by the terms of another, each with its Transport; replies stand in the order of the RCPTs, whichever lane
 // answers first (RFC 2920 §3.2, RFC 2033 §4.2). Holds the rules for lanes that hold others up. It
 // neither reads from nor writes to the client: proxy/session does. Lives on one thread; the
 // coroutines of the lanes keep it alive when the session has gone.
@@ -14,8 +15,10 @@
 #include <utility>
 #include <vector>
 
-#include "proxy/delivery.h"
+#include "proxy/channel.h"
 #include "proxy/event.h"
+#include "proxy/report_mail.h"
+#include "proxy/transport.h"
 #include "proxy/worker.h"
 #include "smtp/envelope.h"
 #include "smtp/reply.h"
@@ -50,7 +53,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
 
   // ---- recipients. Each call takes the next place in the order of replies.
   void answer(smtp::Reply reply);
-  // Finds or makes the lane and asks its Delivery, one recipient after the other.
+  // Finds or makes the lane and asks its Transport, one recipient after the other.
   void recipient(smtp::Mailbox mailbox);
   std::size_t recipients() const { return places_.size(); }
   std::size_t accepted() const;
@@ -90,13 +93,14 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
  private:
   struct Lane {
     std::string name;  // the recipient domain, or the address literal
-    std::unique_ptr<Delivery> delivery;
+    MailKind kind = MailKind::ordinary;
+    std::unique_ptr<Transport> transport;
     std::deque<std::pair<std::size_t, smtp::Mailbox>> waiting;  // place, mailbox
     std::optional<std::size_t> asked;                           // place under way
     SteadyTime asked_since{};
     SteadyTime::duration waited{0};  // of lmtp_wait, by replies that came
     std::size_t accepted = 0;
-    bool busy = false;       // a call to the Delivery is under way
+    bool busy = false;       // a call to the Transport is under way
     bool late = false;       // out of lmtp_wait: only its memory of hosts counts
     bool streaming = false;  // the MX said 354, the dot was not sent
     bool broken = false;     // it was streaming; finish() has the reply
@@ -120,7 +124,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void spawn(boost::asio::awaitable<void> step);
 
   LanePtr lane_for(const smtp::Mailbox& mailbox, std::optional<smtp::Reply>& refusal);
-  LanePtr make_lane(const std::string& name, const smtp::Mailbox& mailbox);
+  LanePtr make_lane(const std::string& name, MailKind kind, const smtp::Mailbox& mailbox);
+  std::unique_ptr<Transport> make_transport(MailKind kind, const smtp::Mailbox& mailbox);
   std::vector<LanePtr> ready_lanes() const;
   std::vector<LanePtr> streaming_lanes() const;
   std::optional<SteadyTime> lateness(const Lane& lane) const;

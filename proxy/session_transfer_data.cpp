@@ -77,13 +77,13 @@ std::vector<Transfer::LanePtr> Transfer::streaming_lanes() const {
 asio::awaitable<void> Transfer::open(std::shared_ptr<Transfer> self, LanePtr lane) {
   std::optional<smtp::Reply> refusal;
   try {
-    refusal = co_await lane->delivery->begin_data();
+    refusal = co_await lane->transport->begin_data();
   } catch (const std::exception& error) {
     refusal = self->internal_error(error);
   }
   lane->busy = false;
   if (lane->late || self->over_) {
-    lane->delivery->abandon("the message went on without it");
+    lane->transport->abandon("the message went on without it");
   } else if (refusal) {
     lane->final = std::move(refusal);
   } else {
@@ -129,10 +129,10 @@ asio::awaitable<void> Transfer::push(std::shared_ptr<Transfer> self, LanePtr lan
                                      std::string_view octets) {
   bool taken = false;
   try {
-    taken = co_await lane->delivery->write(octets);
+    taken = co_await lane->transport->write(octets);
   } catch (const std::exception& error) {
     lane->final = self->internal_error(error);
-    lane->delivery->abandon("internal error");
+    lane->transport->abandon("internal error");
   }
   lane->busy = false;
   if (!taken && lane->streaming) {
@@ -150,7 +150,7 @@ asio::awaitable<void> Transfer::write(std::string_view octets) {
   }
   for (const auto& lane : lanes) {
     lane->busy = true;
-    lane->pace.begin(now(), lane->delivery->octets_taken());
+    lane->pace.begin(now(), lane->transport->octets_taken());
     spawn(push_and_tell(shared_from_this(), lane, octets));
   }
   while (any_busy(lanes)) {
@@ -162,27 +162,27 @@ asio::awaitable<void> Transfer::write(std::string_view octets) {
 asio::awaitable<void> Transfer::push_and_tell(std::shared_ptr<Transfer> self, LanePtr lane,
                                               std::string_view octets) {
   co_await push(self, lane, octets);
-  lane->pace.end(self->now(), lane->delivery->octets_taken());
+  lane->pace.end(self->now(), lane->transport->octets_taken());
   self->notify();
 }
 
 void Transfer::drop_slow(const std::vector<LanePtr>& lanes, SteadyTime at) {
   for (const auto& lane : lanes) {
     if (!lane->busy) continue;
-    const auto reason = lane->pace.verdict(at, lane->delivery->octets_taken());
+    const auto reason = lane->pace.verdict(at, lane->transport->octets_taken());
     if (!reason) continue;
     base::log_warn(id(), "the MX of " + lane->name + " is dropped: it " + *reason +
                              " and held the other recipient domains up");
-    lane->delivery->drop("it " + *reason + " while other recipient domains waited");
+    lane->transport->drop("it " + *reason + " while other recipient domains waited");
   }
 }
 
 void Transfer::needs_smtputf8(const smtp::Reply& reply) {
   for (const auto& lane : streaming_lanes()) {
-    if (lane->delivery->has_smtputf8()) continue;
+    if (lane->transport->has_smtputf8()) continue;
     lane->streaming = false;
     lane->final = reply;
-    lane->delivery->abandon("a header field needs SMTPUTF8, which the MX does not have");
+    lane->transport->abandon("a header field needs SMTPUTF8, which the MX does not have");
   }
 }
 
@@ -192,7 +192,7 @@ void Transfer::refuse(const smtp::Reply& reply) {
     lane->streaming = false;
     lane->broken = false;
     lane->final = reply;
-    lane->delivery->abandon(reply.str());
+    lane->transport->abandon(reply.str());
   }
 }
 
@@ -200,12 +200,12 @@ void Transfer::refuse(const smtp::Reply& reply) {
 
 asio::awaitable<void> Transfer::end(std::shared_ptr<Transfer> self, LanePtr lane) {
   try {
-    lane->final = co_await lane->delivery->finish();
+    lane->final = co_await lane->transport->finish();
   } catch (const std::exception& error) {
     lane->final = self->internal_error(error);
   }
   lane->busy = false;
-  if (lane->reply_lost && lane->final->is_positive()) lane->delivery->client_lost_reply();
+  if (lane->reply_lost && lane->final->is_positive()) lane->transport->client_lost_reply();
   self->notify();
 }
 
@@ -229,7 +229,7 @@ void Transfer::client_lost_from(std::size_t index) {
     Lane& lane = *accepted_order_[index];
     if (lane.reply_lost) continue;
     lane.reply_lost = true;
-    if (lane.final && lane.final->is_positive()) lane.delivery->client_lost_reply();
+    if (lane.final && lane.final->is_positive()) lane.transport->client_lost_reply();
   }
 }
 

@@ -44,12 +44,9 @@ policy::OnError on_error(config::OnError from) {
   return from == config::OnError::Defer ? policy::OnError::defer : policy::OnError::deliver;
 }
 
-}  // namespace
-
-std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Config> config) {
-  auto snapshot = std::make_shared<Snapshot>();
-  policy::Settings& settings = snapshot->settings;
-  const config::Policy& from = config->policy;
+policy::Settings settings_of(const config::Config& config) {
+  policy::Settings settings;
+  const config::Policy& from = config.policy;
   settings.mode =
       from.mode == config::Mode::Observe ? policy::Mode::observe : policy::Mode::enforce;
   switch (from.combine) {
@@ -62,18 +59,44 @@ std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Conf
     case config::Default::Encrypted: settings.fallback = policy::Default::encrypted; break;
     case config::Default::Verified: settings.fallback = policy::Default::verified; break;
   }
-  settings.insecure_mx = config->dane.insecure_mx == config::InsecureMx::Dane
+  settings.insecure_mx = config.dane.insecure_mx == config::InsecureMx::Dane
                              ? policy::InsecureMx::dane
                              : policy::InsecureMx::opportunistic;
-  settings.on_lookup_error = on_error(config->mta_sts.on_lookup_error);
-  settings.on_fetch_error = on_error(config->mta_sts.on_fetch_error);
-  settings.dane_enabled = config->dane.enabled;
-  settings.sts_enabled = config->mta_sts.enabled;
+  settings.on_lookup_error = on_error(config.mta_sts.on_lookup_error);
+  settings.on_fetch_error = on_error(config.mta_sts.on_fetch_error);
+  settings.dane_enabled = config.dane.enabled;
+  settings.sts_enabled = config.mta_sts.enabled;
   for (const config::Rule& one : from.rules) settings.rules.push_back(rule(one));
   for (const config::Exception& one : from.exceptions) {
     settings.exceptions.push_back(exception(one));
   }
+  return settings;
+}
+
+// RFC 8460 §5.3: report mail is delivered despite any TLS failure. Nothing is asked that could hold
+// it back, and its connections, which are not counted, serve no other mail.
+config::Config freed(config::Config config) {
+  const config::Mode mode = config.policy.mode;  // `would_be` of the log goes by it
+  config.policy = config::Policy{};
+  config.policy.mode = mode;
+  config.dane.enabled = false;
+  config.mta_sts.enabled = false;
+  config.outbound.idle_keepalive = config::seconds(0);
+  return config;
+}
+
+std::shared_ptr<Snapshot> snapshot_of(std::shared_ptr<const config::Config> config) {
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->settings = settings_of(*config);
   snapshot->config = std::move(config);
+  return snapshot;
+}
+
+}  // namespace
+
+std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Config> config) {
+  auto snapshot = snapshot_of(config);
+  snapshot->freed = snapshot_of(std::make_shared<const config::Config>(freed(*config)));
   return snapshot;
 }
 

@@ -7,7 +7,6 @@
 
 #include "base/overloaded.h"
 #include "policy/sts_engine.h"
-#include "proxy/attempt_log.h"
 #include "proxy/host_memory.h"
 #include "proxy/tls_client.h"
 
@@ -74,7 +73,7 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
                                "cannot tell whether " + domain_->str() + " uses DANE"));
     co_return false;
   }
-  const bool ignore_dnssec = operator_.exception && operator_.exception->ignore_dnssec;
+  const bool ignore_dnssec = ignores_dnssec();
   worker_.gather().prefetch_mx(*domain_, ignore_dnssec);
   policy::StsState sts = policy::StsAbsent{"MTA-STS is disabled here"};
   if (config_.mta_sts.enabled && shared.sts) {
@@ -93,12 +92,12 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
   if (auto* refused = std::get_if<policy::Refused>(&planned)) {
     by_policy_ = refused->by_policy;
     by_sts_ = refused->kind == policy::PolicyKind::sts;
-    log_refused(worker_, *transaction_, *domain_, *refused);
+    log_refused(logged(), *domain_, *refused);
     note(Rank::policy, refused->reply, refused->result);
     co_return false;
   }
   plan_ = std::move(std::get<policy::DomainPlan>(planned));
-  if (plan_->exception) log_exception(worker_, *transaction_, *domain_, *plan_->exception);
+  if (plan_->exception) log_exception(logged(), *domain_, *plan_->exception);
   order_hosts();
   co_return true;
 }
@@ -131,7 +130,16 @@ Gather::HostQuery Walk::query_for(const base::Domain& host) const {
                            config_.outbound.port,
                            config_.outbound.ip_preference,
                            config_.dane.enabled,
-                           operator_.exception && operator_.exception->ignore_dnssec};
+                           ignores_dnssec()};
+}
+
+bool Walk::ignores_dnssec() const {
+  return snapshot_->report_mail() ||
+         (operator_.exception && operator_.exception->ignore_dnssec);
+}
+
+LoggedMail Walk::logged() const {
+  return LoggedMail{worker_, *transaction_, snapshot_->report_mail()};
 }
 
 // RFC 8461 §5.1: before giving up for an enforce policy, look whether it was changed.
@@ -227,7 +235,7 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
     if (excluded->no_address) ++without_address_;
     if (!observing_ || !excluded->by_policy) {
       if (!observing_ && !accept_lacking_) {
-        log_excluded(worker_, *transaction_, *plan_, *host_plan_, *excluded);
+        log_excluded(logged(), *plan_, *host_plan_, *excluded);
       }
       by_policy_ |= excluded->by_policy;
       by_sts_ |= excluded->by_policy && excluded->kind == policy::PolicyKind::sts;
@@ -368,7 +376,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   attempt.plan = &plan;
   if (!opened) {
     attempt.failure = opened.error().text;
-    log_attempt(worker_, *transaction_, domain_, plan_ ? &*plan_ : nullptr, attempt);
+    log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
     note_mx(ip, opened.error());
     co_return nullptr;
   }
@@ -392,7 +400,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     } else if ((secured.error().reply && secured.error().kind == MxFailure::Kind::broken) ||
                (secured.error().timed_out && was_cut_short())) {
       attempt.failure = secured.error().text;
-      log_attempt(worker_, *transaction_, domain_, plan_ ? &*plan_ : nullptr, attempt);
+      log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
       note_mx(ip, secured.error());
       co_return nullptr;
     } else if (secured.error().kind == MxFailure::Kind::refused) {
@@ -406,7 +414,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   attempt.verdict = &verdict;
   // The second walk of observe mode tries hosts that the first one has counted.
   attempt.counted = !cleartext_retry && !literal_ && !observing_;
-  log_attempt(worker_, *transaction_, domain_, plan_ ? &*plan_ : nullptr, attempt);
+  log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
 
   const auto* authorized = std::get_if<policy::Authorized>(&verdict.outcome);
   if (const auto* denied = std::get_if<policy::Denied>(&verdict.outcome)) {

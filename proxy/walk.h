@@ -16,6 +16,7 @@
 
 #include "policy/judge.h"
 #include "policy/plan.h"
+#include "proxy/attempt_log.h"
 #include "proxy/delivery.h"
 #include "proxy/gather.h"
 #include "proxy/mx_connection.h"
@@ -73,6 +74,8 @@ class Walk {
   asio::awaitable<bool> plan_again(SteadyTime budget);
   void order_hosts();
   Gather::HostQuery query_for(const base::Domain& host) const;
+  bool ignores_dnssec() const;
+  LoggedMail logged() const;
   asio::awaitable<bool> enter_host(SteadyTime budget);
   bool leave_hosts();
   asio::awaitable<LinkPtr> try_address(base::Ip ip, SteadyTime budget, bool use_pool);

@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "config/config.h"
 #include "policy/plan.h"
+#include "tlsrpt/return_path.h"
 
 namespace audit {
 class EnforcementLog;
@@ -38,6 +39,11 @@ class TlsServer;
 struct Snapshot {
   std::shared_ptr<const config::Config> config;
   policy::Settings settings;  // the policy part in the words of policy/
+  // The terms for report mail of our own (RFC 8460 §5.3): as if nothing were published and the
+  // operator had no rule, bogus answers count as insecure, no connection is shared with other mail.
+  // Null where these are those terms.
+  std::shared_ptr<const Snapshot> freed;
+  bool report_mail() const { return freed == nullptr; }
 };
 std::shared_ptr<const Snapshot> make_snapshot(std::shared_ptr<const config::Config> config);
 
@@ -51,6 +57,7 @@ struct Shared {
   audit::EnforcementLog* log = nullptr;
   HostMemory* host_memory = nullptr;
   MxSlots* slots = nullptr;
+  const tlsrpt::ReturnPath* report_mail = nullptr;  // null: no report mail goes out from here
   // Keeps a policy's strings under their digest, before a log line names it; any thread.
   std::function<void(const tlsrpt::Policy&, const std::string& digest)> keep_policy;
   std::atomic<Validation> validation{Validation::unknown};  // DANE is used only when it validates

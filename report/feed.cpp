@@ -9,6 +9,7 @@
 #include "dns/await.h"
 #include "dns/decode.h"
 #include "report/counter.h"
+#include "tlsrpt/record.h"
 
 namespace report {
 

@@ -318,8 +318,6 @@ TEST_CASE("files that are named must be there and be what they are named as") {
 
 TEST_CASE("sections whose feature this version lacks are refused, not ignored") {
   each({
-      {"[tls_rpt]\nenabled = true",
-       "main.toml:1:2: error: TLS reports are not part of this version: leave [tls_rpt] out"},
       {"[milter]\nsocket = \"inet:8891@127.0.0.1\"",
        "main.toml:1:2: error: the milter is not part of this version: leave [milter] out"},
       {"[[milter.rule]]\nheader = \"X\"\nvalue = \"y\"",

@@ -7,8 +7,9 @@
 // "client" or a domain, each of which has one MX host. What the client receives is a code and,
 // where it is the answer for a recipient, for which: "250 rcpt a.example", "250 dot a.example".
 // What an MX receives is the start of the line, "*data*" for a message up to its dot, or "*end*"
-// for the end of the connection. "$LF" stands for a bare LF. "protocol smtp|lmtp" and
-// "set KEY VALUE" (milliseconds, or octets) come first; "#" begins a comment.
+// for the end of the connection. "$LF" stands for a bare LF, "$RETURN(ADDRESS)" for the return path
+// of report mail to that address. "protocol smtp|lmtp" and "set KEY VALUE" (milliseconds, or
+// octets) come first; "#" begins a comment.
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -38,6 +39,15 @@ struct Dialog {
   std::map<std::string, std::vector<Step>> steps;
 };
 
+void put_return_path(std::string& text) {
+  static constexpr std::string_view mark = "$RETURN(";
+  const std::size_t from = text.find(mark);
+  if (from == std::string::npos) return;
+  const std::size_t end = text.find(')', from);
+  const std::string address = text.substr(from + mark.size(), end - from - mark.size());
+  text.replace(from, end + 1 - from, session_world::return_path_today(address));
+}
+
 Dialog read_dialog(const fs::path& file) {
   Dialog dialog;
   dialog.name = file.filename().string();
@@ -63,6 +73,7 @@ Dialog read_dialog(const fs::path& file) {
       for (std::size_t lf = 0; (lf = text.find("$LF")) != std::string::npos;) {
         text.replace(lf, 3, "\n");
       }
+      put_return_path(text);
       dialog.steps[side].push_back({direction == ">", std::move(text)});
     }
   }

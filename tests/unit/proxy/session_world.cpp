@@ -73,18 +73,21 @@ void PlainResolver::lookup(const std::string& name, dns::Type type,
   done(std::move(answer));
 }
 
-base::Result<audit::Reservation, base::Error> MemoryLog::reserve() { return audit::Reservation(); }
+base::Result<audit::Reservation, base::Error> MemoryLog::reserve() {
+  if (full) return base::fail("no space left on device");
+  return audit::Reservation();
+}
 
 void MemoryLog::append(const audit::Record& record, audit::Reservation) noexcept {
   const std::lock_guard lock(mutex_);
   records_.push_back(record);
 }
 
-std::vector<audit::Record> MemoryLog::deliveries() const {
+std::vector<audit::Record> MemoryLog::records(audit::Event event) const {
   const std::lock_guard lock(mutex_);
   std::vector<audit::Record> out;
   for (const auto& record : records_) {
-    if (record.event == audit::Event::delivery) out.push_back(record);
+    if (record.event == event) out.push_back(record);
   }
   return out;
 }
@@ -186,6 +189,17 @@ std::optional<Line> Acceptor::accept() {
 
 // ── the relay ───────────────────────────────────────────────────────────────────────────────────
 
+tlsrpt::ReturnPath return_path() {
+  tlsrpt::ReturnPath::Secret secret{};
+  secret.fill(42);
+  return {secret, *base::Domain::parse("reports.test")};
+}
+
+std::string return_path_today(const std::string& recipient) {
+  const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  return return_path().make(today, recipient);
+}
+
 config::Config test_config(config::Protocol protocol, std::uint16_t mx_port) {
   config::Config config;
   config.server.hostname = "relay.test";
@@ -206,13 +220,14 @@ config::Config test_config(config::Protocol protocol, std::uint16_t mx_port) {
 }
 
 Relay::Relay(std::shared_ptr<const config::Config> config, PlainResolver& resolver)
-    : guard_(boost::asio::make_work_guard(home_)) {
+    : report_mail_(return_path()), guard_(boost::asio::make_work_guard(home_)) {
   shared_.clock = &clock_;
   shared_.resolver = &resolver;
   shared_.plain_resolver = &resolver;
   shared_.log = &log_;
   shared_.host_memory = &host_memory_;
   shared_.slots = &slots_;
+  shared_.report_mail = &report_mail_;
   shared_.validation = proxy::Validation::validates;
   server_ = std::make_unique<proxy::Server>(home_, shared_);
   proxy::PassedSockets none;

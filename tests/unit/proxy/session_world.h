@@ -2,6 +2,7 @@
 // as plain data and the enforcement log in memory. Blocking lines for the scripted other sides.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <map>
@@ -18,6 +19,7 @@
 #include "proxy/host_memory.h"
 #include "proxy/mx_slots.h"
 #include "proxy/server.h"
+#include "tlsrpt/return_path.h"
 
 namespace session_world {
 
@@ -40,7 +42,9 @@ class MemoryLog final : public audit::EnforcementLog {
   bool healthy() const override { return true; }
   std::uint64_t dropped() const override { return 0; }
   audit::Head head() const override { return {}; }
-  std::vector<audit::Record> deliveries() const;
+  std::atomic<bool> full{false};  // then nothing can be reserved
+  std::vector<audit::Record> records(audit::Event event) const;
+  std::vector<audit::Record> deliveries() const { return records(audit::Event::delivery); }
 
  private:
   mutable std::mutex mutex_;
@@ -104,6 +108,7 @@ class Relay {
 
  private:
   base::SystemClock clock_;
+  tlsrpt::ReturnPath report_mail_;
   MemoryLog log_;
   proxy::HostMemory host_memory_;
   proxy::MxSlots slots_;
@@ -113,6 +118,11 @@ class Relay {
   std::unique_ptr<proxy::Server> server_;
   std::thread thread_;
 };
+
+// What every Relay takes for a return path of its own report mail.
+tlsrpt::ReturnPath return_path();
+// One of them, made today.
+std::string return_path_today(const std::string& recipient);
 
 // Defaults for tests: no reuse, private addresses admitted, short budgets, one thread.
 config::Config test_config(config::Protocol protocol, std::uint16_t mx_port);

@@ -1,0 +1,229 @@
+#include "cli/report_own.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ostream>
+
+#include "report/composer.h"
+
+namespace cli {
+
+using nlohmann::json;
+
+namespace {
+
+void take_common(CLI::App& command, ReportOwn& options, std::string& file) {
+  command.add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")
+      ->type_name("FILE")
+      ->capture_default_str();
+  command.add_option("--date", options.date, "The UTC day, today where it is left out")
+      ->type_name("YYYY-MM-DD");
+  command.add_option("--domain", options.domain, "This recipient domain alone")->type_name("DOMAIN");
+  command.add_flag("--json", options.json, "Print JSON");
+}
+
+std::string padded(std::string text, std::size_t width, bool right = false) {
+  if (text.size() >= width) return text;
+  const std::string gap(width - text.size(), ' ');
+  return right ? gap + text : text + gap;
+}
+
+// ---- list ---------------------------------------------------------------------------------------
+
+std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : ""; }
+
+void print_endpoint(const json& endpoint, std::ostream& out) {
+  out << "    " << text_of(endpoint["uri"]) << ": " << text_of(endpoint["state"]);
+  const auto attempts = endpoint["attempts"].get<std::uint64_t>();
+  if (attempts > 0) out << " after " << attempts << (attempts == 1 ? " try" : " tries");
+  if (!endpoint["answer"].is_null()) out << ": " << text_of(endpoint["answer"]);
+  if (!endpoint["next"].is_null()) out << "; next try " << text_of(endpoint["next"]);
+  out << '\n';
+}
+
+void print_list(const json& reply, std::ostream& out) {
+  const json& reports = reply["reports"];
+  out << "TLS reports of " << text_of(reply["date"]) << " (" << text_of(reply["state"]) << "): "
+      << reports.size() << (reports.size() == 1 ? " domain" : " domains") << '\n';
+  if (!reply["not_sending"].is_null()) {
+    out << "Kept and not sent: " << text_of(reply["not_sending"]) << '\n';
+  }
+  if (reports.empty()) return;
+  std::size_t width = 6;
+  for (const json& one : reports) width = std::max(width, text_of(one["domain"]).size());
+  out << padded("DOMAIN", width) << "  SUCCEEDED    FAILED  STATE\n";
+  for (const json& one : reports) {
+    out << padded(text_of(one["domain"]), width) << "  "
+        << padded(std::to_string(one["successes"].get<std::uint64_t>()), 9, true) << ' '
+        << padded(std::to_string(one["failures"].get<std::uint64_t>()), 9, true) << "  "
+        << text_of(one["state"]);
+    const std::string state = text_of(one["state"]);
+    if (!one["next"].is_null() && state == "waiting") out << " until " << text_of(one["next"]);
+    if (state == "not-asked" || (state == "failed" && one["endpoints"].empty())) {
+      out << ": " << text_of(one["record"]);
+    }
+    out << '\n';
+    for (const json& endpoint : one["endpoints"]) print_endpoint(endpoint, out);
+  }
+}
+
+// ---- show ---------------------------------------------------------------------------------------
+
+void print_detail(const tlsrpt::FailureRow& row, std::ostream& out) {
+  out << "      " << row.count << " x " << tlsrpt::to_string(row.type);
+  if (!row.receiving_mx_hostname.empty()) out << ", MX " << row.receiving_mx_hostname;
+  if (!row.receiving_ip.empty()) out << " [" << row.receiving_ip << "]";
+  if (!row.sending_mta_ip.empty()) out << " from " << row.sending_mta_ip;
+  if (!row.failure_reason_code.empty()) out << ": " << row.failure_reason_code;
+  out << '\n';
+}
+
+void print_report(const std::string& domain, const tlsrpt::Report& report, std::ostream& out) {
+  out << domain << " on " << tlsrpt::day_text(report.day) << ", report " << report.id << '\n';
+  for (const tlsrpt::PolicyRows& rows : report.policies) {
+    out << "  " << tlsrpt::to_string(rows.policy.type) << ' ' << rows.policy.domain << ": "
+        << rows.successes << " sessions succeeded, " << rows.failures << " failed\n";
+    for (const std::string& line : rows.policy.strings) out << "    | " << line << '\n';
+    for (const tlsrpt::FailureRow& row : rows.details) print_detail(row, out);
+  }
+}
+
+void print_show(const json& reply, bool as_json, std::ostream& out) {
+  const json& reports = reply["reports"];
+  if (!as_json) {
+    for (const json& one : reports) {
+      const auto report = report::report_from_json(text_of(one["report"]));
+      if (report) print_report(text_of(one["domain"]), *report, out);
+    }
+    return;
+  }
+  // The reports as they are in the files: their members keep their order.
+  out << "{\"schema\": " << reply["schema"] << ", \"date\": " << reply["date"]
+      << ", \"reports\": [";
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    out << (i > 0 ? ",\n" : "\n") << text_of(reports[i]["report"]);
+  }
+  out << "]}\n";
+}
+
+// ---- send ---------------------------------------------------------------------------------------
+
+int print_send(const json& reply, const Terminal& terminal) {
+  bool all = true;
+  for (const json& one : reply["reports"]) {
+    const std::string state = text_of(one["state"]);
+    terminal.out << text_of(one["domain"]) << ": " << state;
+    if (one["endpoints"].empty()) terminal.out << ": " << text_of(one["record"]);
+    terminal.out << '\n';
+    for (const json& endpoint : one["endpoints"]) {
+      print_endpoint(endpoint, terminal.out);
+      all = all && text_of(endpoint["state"]) == "accepted";
+    }
+    all = all && state != "failed" && state != "waiting";
+  }
+  const auto left = reply["left"].get<std::uint64_t>();
+  if (left > 0) terminal.err << left << " reports were not tried yet: call again\n";
+  return all && left == 0 ? exit_fine : exit_no;
+}
+
+void print_preview(const json& reply, const Terminal& terminal) {
+  for (const json& one : reply["nothing"]) {
+    terminal.err << text_of(one["domain"]) << ": nothing would be sent: " << text_of(one["why"])
+                 << '\n';
+  }
+  for (const json& one : reply["messages"]) {
+    terminal.err << text_of(one["domain"]) << " to " << text_of(one["uri"]) << ":\n";
+    terminal.err.flush();
+    terminal.out << text_of(one["message"]);
+    terminal.out.flush();
+  }
+}
+
+int print_reply(const ReportOwn& options, const json& reply, const Terminal& terminal) {
+  if (options.show->parsed()) {
+    print_show(reply, options.json, terminal.out);
+  } else if (options.json) {
+    terminal.out << reply.dump(2) << '\n';
+  } else if (options.list->parsed()) {
+    print_list(reply, terminal.out);
+  } else if (options.dry_run) {
+    print_preview(reply, terminal);
+  } else {
+    return print_send(reply, terminal);
+  }
+  return exit_fine;
+}
+
+bool has_none(const ReportOwn& options, const json& reply) {
+  if (options.send->parsed() && options.dry_run) {
+    return reply["messages"].empty() && reply["nothing"].empty();
+  }
+  return reply["reports"].empty();
+}
+
+}  // namespace
+
+void add_report_own(CLI::App& report, ReportOwn& options, std::string& file) {
+  options.list = report.add_subcommand("list", "The day's reports: counts, and who took them");
+  take_common(*options.list, options, file);
+  options.list->footer(
+      "\nExamples:\n"
+      "  sternpost report list\n"
+      "  sternpost report list --date 2026-11-25 --json");
+  options.show = report.add_subcommand("show", "What the day's reports say, the running day's too");
+  take_common(*options.show, options, file);
+  options.show->footer(
+      "\nExamples:\n"
+      "  sternpost report show --domain partner.example\n"
+      "  sternpost report show --date 2026-11-25 --domain partner.example --json");
+  options.send = report.add_subcommand(
+      "send", "Send the reports of a day that is over now, without waiting for their time");
+  take_common(*options.send, options, file);
+  options.send->add_flag("--dry-run", options.dry_run, "Print what would be sent, and send nothing");
+  options.send->footer(
+      "Whoever has taken a report does not get it again.\n"
+      "Exit status: 0 all were taken or are not asked for, 1 not all.\n"
+      "\nExamples:\n"
+      "  sternpost report send --date 2026-11-25 --domain partner.example\n"
+      "  sternpost report send --domain partner.example --dry-run");
+}
+
+int report_own(const ReportOwn& options, const std::string& file, const Terminal& terminal,
+               const World& world) {
+  json request;
+  request["command"] = options.list->parsed()   ? "report list"
+                       : options.show->parsed() ? "report show"
+                                                : "report send";
+  if (!options.date.empty()) {
+    if (!tlsrpt::parse_day(options.date)) {
+      terminal.err << "--date: " << options.date << " is no day; write YYYY-MM-DD\n";
+      return exit_usage;
+    }
+    request["date"] = options.date;
+  }
+  if (!options.domain.empty()) {
+    const auto domain = base::Domain::parse(options.domain);
+    if (!domain) {
+      terminal.err << "--domain: " << domain.error().text << '\n';
+      return exit_usage;
+    }
+    request["domain"] = domain->str();
+  }
+  if (options.dry_run) request["dry_run"] = true;
+  const config::LoadResult loaded = world.load(file);
+  if (!print_issues(loaded, terminal) || !loaded.config) return exit_config;
+  const auto reply = world.report(*loaded.config, request);
+  if (!reply) {
+    terminal.err << "report: " << reply.error().text << '\n';
+    return reply.error().not_running ? exit_unavailable : exit_no;
+  }
+  if (has_none(options, *reply)) {
+    if (options.json) terminal.out << reply->dump(2) << '\n';
+    terminal.err << "no report of " << text_of((*reply)["date"])
+                 << (options.domain.empty() ? "" : " for " + options.domain) << '\n';
+    return options.domain.empty() ? exit_fine : exit_no;
+  }
+  return print_reply(options, *reply, terminal);
+}
+
+}  // namespace cli
