@@ -16,8 +16,8 @@
 
 namespace proxy {
 
-// Whose mail the lines are about. Report mail of our own is never counted; its lines name no policy,
-// since none was asked, and say why (RFC 8460 §5.3).
+// Whose mail the lines are about. Report mail of our own is never counted; its lines name no
+// policy, since none was asked, and say why (RFC 8460 §5.3).
 struct LoggedMail {
   Worker& worker;
   const Transaction& transaction;

@@ -1,7 +1,7 @@
 // Discard: the transport of bounces of our own report mail. Nobody reads them, and to bounce or
 // defer a bounce would only leave it in the MTA's queue: the recipient is accepted, the message is
 // received to its end and dropped. The one case where the relay answers 2xx without an MX. Which
-// recipients these are is told by proxy/report_mail; what is refused of any message (size, bare
+// recipients these are is told by proxy/mail_kind; what is refused of any message (size, bare
 // line ends, a log that cannot be written) is refused here too. Made by proxy/session_transfer.
 #pragma once
 

@@ -46,7 +46,7 @@ base::Result<json, DaemonError> run_here(const config::Config& config, const bas
   if (reply.contains("error")) {
     return base::fail(DaemonError{false, reply["error"].get<std::string>()});
   }
-  return reply;
+  return {boost::system::in_place_value, std::move(reply)};
 }
 
 }  // namespace

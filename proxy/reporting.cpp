@@ -148,8 +148,7 @@ base::Result<void, StartError> Reporting::open_identity(const config::Config& co
 }
 
 base::Result<void, StartError> Reporting::open_ways_out(const config::Config& config) {
-  mail_ = std::make_unique<SubmitMail>(io_.get_executor(), config.tls_rpt.submit_via,
-                                       config.server.hostname);
+  mail_ = std::make_unique<SubmitMail>(config.tls_rpt.submit_via, config.server.hostname);
   report::HttpsPostSettings post;
   post.order = address_order(config.outbound.ip_preference);
   post.private_destinations = config.outbound.private_destinations;

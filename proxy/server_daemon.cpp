@@ -50,7 +50,6 @@ std::vector<std::string> needs_restart(const config::Config& before, const confi
   if (before.mta_sts.refresh_interval != now.mta_sts.refresh_interval) {
     keys.push_back("mta_sts.refresh_interval");
   }
-  if (before.tls_rpt != now.tls_rpt) keys.push_back("tls_rpt");
   return keys;
 }
 

@@ -1,9 +1,9 @@
 // Transfer: the session's side of one transaction, from MAIL to the last reply. One lane for each
 // recipient domain and kind of mail (ordinary, report mail of our own, bounces of it), so that one
-// kind never goes by the terms of another, each with its Transport; replies stand in the order of the RCPTs, whichever lane
-// answers first (RFC 2920 §3.2, RFC 2033 §4.2). Holds the rules for lanes that hold others up. It
-// neither reads from nor writes to the client: proxy/session does. Lives on one thread; the
-// coroutines of the lanes keep it alive when the session has gone.
+// kind never goes by the terms of another; each lane has its Transport. Replies stand in the order
+// of the RCPTs, whichever lane answers first (RFC 2920 §3.2, RFC 2033 §4.2). Holds the rules for
+// lanes that hold others up. It neither reads from nor writes to the client: proxy/session does.
+// Lives on one thread; the coroutines of the lanes keep it alive when the session has gone.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -17,7 +17,7 @@
 
 #include "proxy/channel.h"
 #include "proxy/event.h"
-#include "proxy/report_mail.h"
+#include "proxy/mail_kind.h"
 #include "proxy/transport.h"
 #include "proxy/worker.h"
 #include "smtp/envelope.h"

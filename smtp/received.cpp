@@ -1,12 +1,11 @@
 #include "smtp/received.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <string_view>
 
 #include "base/domain.h"
 #include "base/encode.h"
+#include "base/mail_date.h"
 
 namespace smtp {
 namespace {
@@ -40,28 +39,6 @@ std::string from_clause(const TraceFacts& facts) {
   if (proper) return "from " + facts.helo + (address.empty() ? "" : " (" + address + ")");
   return "from " + (address.empty() ? "unknown" : address) + " (HELO " + made_safe(facts.helo) +
          ")";
-}
-
-// RFC 5321 §3.3.2 and RFC 5322 §3.3, English names whatever the locale.
-std::string date(const TraceFacts& facts) {
-  using namespace std::chrono;
-  static constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  const sys_seconds local = facts.when + facts.zone;
-  const sys_days day = floor<std::chrono::days>(local);
-  const year_month_day ymd(day);
-  const hh_mm_ss clock(local - day);
-  const auto zone = static_cast<int>(std::clamp<long>(facts.zone.count(), -1439, 1439));
-  const int off = zone < 0 ? -zone : zone;
-  char out[64] = {};
-  std::snprintf(out, sizeof out, "%s, %u %s %04d %02d:%02d:%02d %c%02d%02d",
-                days[weekday(day).c_encoding()], static_cast<unsigned>(ymd.day()),
-                months[static_cast<unsigned>(ymd.month()) - 1], static_cast<int>(ymd.year()),
-                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                static_cast<int>(clock.seconds().count()), zone < 0 ? '-' : '+', off / 60,
-                off % 60);
-  return out;
 }
 
 // RFC 5321 §7.6: only where it discloses no other recipient. Left out where it would not be what
@@ -112,7 +89,7 @@ std::string received_field(const TraceFacts& facts) {
     if (!clause.empty()) add(clause);
   }
   line += ';';
-  add(date(facts));
+  add(base::mail_date(facts.when + facts.zone, facts.zone));
   return out + line + "\r\n";
 }
 

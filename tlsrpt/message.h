@@ -19,7 +19,10 @@ struct MessageFacts {
   base::WallTime date{};           // of the Date field: when the report was composed
 };
 
-// RFC 5322 with CRLF line ends, in ASCII, no line over 998 octets, dots not stuffed.
+// RFC 5322 with CRLF line ends, in ASCII, no line over 998 octets and few over 78, dots not
+// stuffed. The one exception: a recipient or a contact_info in UTF-8 stands in its field as it is,
+// and the message then needs SMTPUTF8 (RFC 6532 §3.2). An address whose local part and domain keep
+// to their limits (RFC 5321 §4.5.3.1) fits a line; it cannot be folded.
 std::string report_message(const MessageFacts& facts);
 
 }  // namespace tlsrpt

@@ -104,7 +104,7 @@ std::string to_json(const Report& report) {
   const std::string day = day_text(report.day);
   out["organization-name"] = report.submitter.organization_name;
   out["date-range"]["start-datetime"] = day + "T00:00:00Z";
-  // RFC 8460 §4.4: the day's last second, as in the example; the text's "24:00" is no RFC 3339 time.
+  // RFC 8460 §4.4: the last second, as in the example; the "24:00" of the text is no RFC 3339 time.
   out["date-range"]["end-datetime"] = day + "T23:59:59Z";
   out["contact-info"] = report.submitter.contact_info;
   out["report-id"] = report.id;
@@ -138,7 +138,9 @@ std::optional<std::chrono::sys_days> parse_day(std::string_view text) {
   }
   const auto digits = [text](std::size_t from, std::size_t to) {
     unsigned value = 0;
-    for (std::size_t i = from; i < to; ++i) value = value * 10 + static_cast<unsigned>(text[i] - '0');
+    for (const char c : text.substr(from, to - from)) {
+      value = value * 10 + static_cast<unsigned>(c - '0');
+    }
     return value;
   };
   const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(digits(0, 4))),

@@ -8,8 +8,9 @@ from lab import report_mail
 from lab.actions import Reset
 from lab.case import LabCase, main
 from lab.client import message
+from lab.postfix import PostfixFront
 from lab.procs import LabError
-from lab.sternpost import merge
+from lab.sternpost import LMTP, merge
 
 WRONG = "3 1 1 " + "00" * 32
 FREED = r"report mail of our own, freed from policies \(RFC 8460 §5\.3\)"
@@ -24,9 +25,14 @@ class ReportMailCase(LabCase):
         """The return path that the relay under test makes for report mail to `rcpt`."""
         return report_mail.return_path(report_mail.secret_of(self.sternpost), rcpt, age)
 
-    def not_counted(self, domain, tls):
-        """The last session and delivery lines are those of report mail."""
-        delivery = self.last(domain)
+    def handed_on(self, domain, number=1):
+        """The line of the domain's delivery of that number."""
+        return self.sternpost.wait_records(number, domain=domain.name, event="delivery",
+                                           verdict="delivered")[number - 1]
+
+    def not_counted(self, domain, tls, number=1):
+        """The lines of the domain's delivery of that number are those of report mail."""
+        delivery = self.handed_on(domain, number)
         session = self.record(delivery["id"], "session")
         self.assertEqual(session["counted"], False)
         self.assertIsNone(session["results"])
@@ -81,7 +87,7 @@ class Freed(ReportMailCase):
                 self.assertIn(f"<{path}>", domain.messages[0].mail)
                 self.assertRegex(self.lmtp(domain.rcpt).reply.status, r"451 4\.7\.[45]")
                 self.delivered(domain, self.smtp(domain.rcpt, sender=path), tls=tls, count=2)
-                self.not_counted(domain, tls)
+                self.not_counted(domain, tls, 2)
 
     def test_over_tls(self):
         self.each(self.held, tls=True)
@@ -126,6 +132,7 @@ class Together(ReportMailCase):
     def publish(cls, lab):
         cls.held = lab.domain("held.example", {"tlsa": WRONG, "cert": "self"})
         cls.good = lab.domain("good.example", {"tlsa": "3 1 1"})
+        cls.shared = lab.domain("shared.example", {"tlsa": "3 1 1"})
 
     def test_lmtp(self):
         rua = "rua@held.example"
@@ -134,7 +141,8 @@ class Together(ReportMailCase):
         self.assertEqual([out.rcpts[0].ok, out.rcpts[2].ok], [True, True])
         self.assertEqual([r.status for r in out.final], ["250 2.0.0", "250 2.0.0"])
         self.assertEqual([m.rcpts for m in self.held.messages], [[rua]])
-        self.assertEqual(self.last(self.good, "session")["counted"], True)
+        sessions = self.sternpost.wait_records(domain=self.good.name, event="session")
+        self.assertEqual([s["counted"] for s in sessions], [True])
 
     def test_smtp(self):
         self.held.mx.forget()
@@ -147,16 +155,17 @@ class Together(ReportMailCase):
 
     def test_counted_mail_has_its_own_connection(self):
         """A connection that report mail made is not counted: mail that is needs another."""
-        self.good.mx.forget()
-        path = self.path_for(self.good.rcpt)
-        self.delivered(self.good, self.lmtp(self.good.rcpt, sender=path))
-        self.not_counted(self.good, True)
-        self.delivered(self.good, self.lmtp(self.good.rcpt), count=2)
-        self.assertEqual(self.last(self.good, "session")["counted"], True)
-        self.delivered(self.good, self.lmtp(self.good.rcpt, sender=path), count=3)
-        self.not_counted(self.good, True)
-        self.delivered(self.good, self.lmtp(self.good.rcpt), count=4)
-        self.assertEqual(self.last(self.good)["reused"], True)
+        domain = self.shared
+        path = self.path_for(domain.rcpt)
+        self.delivered(domain, self.lmtp(domain.rcpt, sender=path))
+        self.not_counted(domain, True, 1)
+        self.delivered(domain, self.lmtp(domain.rcpt), count=2)
+        ordinary = self.record(self.handed_on(domain, 2)["id"], "session")
+        self.assertEqual(ordinary["counted"], True)
+        self.delivered(domain, self.lmtp(domain.rcpt, sender=path), count=3)
+        self.not_counted(domain, True, 3)
+        self.delivered(domain, self.lmtp(domain.rcpt), count=4)
+        self.assertEqual(self.handed_on(domain, 4)["reused"], True)
 
 
 class Bounces(ReportMailCase):
@@ -191,7 +200,7 @@ class Bounces(ReportMailCase):
         self.assertIn("LAB", out.final[0].text)
         self.assertIn("dropped", out.final[1].text)
         self.assertEqual(len(self.good.messages), 1)
-        self.dropped(self.last(self.good)["id"])
+        self.dropped(self.handed_on(self.good)["id"])
 
     def test_refused_like_any_message(self):
         path = self.path_for("rua@gone.example")
@@ -203,6 +212,40 @@ class Bounces(ReportMailCase):
         for sender, age in (("", 9), ("a@front.lab", 0)):
             out = self.lmtp(self.path_for("rua@gone.example", age), sender=sender)
             self.assertFalse(out.reply.ok, str(out.reply))
+
+
+class ThroughPostfix(ReportMailCase):
+    """A real Postfix between the report's sender and the relay: the mark outlives its queue."""
+
+    @classmethod
+    def publish(cls, lab):
+        cls.held = lab.domain("held.example", {"tlsa": WRONG, "cert": "self"}, sts="enforce")
+        cls.gone = lab.domain("gone.example", {"at": {"rcpt": "550 5.1.1 no such user"}})
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.front = cls.lab.add(PostfixFront(cls.lab.path("front"), lmtp=LMTP))
+
+    def test_report_goes_where_other_mail_waits(self):
+        other = "other@held.example"
+        self.front.submit("a@front.lab", other)
+        dsn, status, text = self.front.wait_logged(other)[-1]
+        self.assertEqual((dsn, status), ("4.7.5", "deferred"), text)
+        self.front.submit(self.path_for(self.held.rcpt), self.held.rcpt)
+        dsn, status, text = self.front.wait_logged(self.held.rcpt)[-1]
+        self.assertEqual((dsn[0], status), ("2", "sent"), text)
+        self.not_counted(self.held, True)
+
+    def test_its_bounce_is_dropped(self):
+        path = self.path_for(self.gone.rcpt)
+        self.front.submit(path, self.gone.rcpt)
+        self.assertEqual(self.front.wait_logged(self.gone.rcpt)[-1][1], "bounced")
+        dsn, status, text = self.front.wait_logged(path)[-1]
+        self.assertEqual((dsn, status), ("2.0.0", "sent"), text)
+        self.assertIn("dropped", text)
+        record = self.sternpost.wait_records(domain=report_mail.DOMAIN, event="delivery")[-1]
+        self.assertEqual(record["verdict"], "dropped")
 
 
 class Secret(LabCase):

@@ -82,7 +82,8 @@ struct World {
 // A client in the middle of a transaction.
 class Client {
  public:
-  explicit Client(Relay& relay, bool lmtp = false) : line_(Line::connect(relay.port(lmtp ? 1 : 0))) {
+  explicit Client(Relay& relay, bool lmtp = false)
+      : line_(Line::connect(relay.port(lmtp ? 1 : 0))) {
     reply();
     say(lmtp ? "LHLO client.test" : "EHLO client.test");
   }
@@ -136,6 +137,10 @@ TEST_CASE("RFC 8460 §5.3: report mail is delivered whatever policies say, and n
     std::string code;
     std::function<void(config::Config&)> set;
   };
+  config::Exception exception;
+  exception.domains = rule(config::Require::Encrypted).domains;
+  exception.allow = config::Allow::Encrypted;
+  exception.until = std::chrono::year(2999) / 1 / 1;
   const Held cases[] = {
       {"policy.default", "451 4.7.4",
        [](config::Config& c) { c.policy.default_requirement = config::Default::Encrypted; }},
@@ -143,6 +148,8 @@ TEST_CASE("RFC 8460 §5.3: report mail is delivered whatever policies say, and n
        [](config::Config& c) { c.policy.default_requirement = config::Default::Verified; }},
       {"a rule", "451 4.7.4",
        [](config::Config& c) { c.policy.rules.push_back(rule(config::Require::Encrypted)); }},
+      {"an exception that is not wide enough", "451 4.7.4",
+       [&](config::Config& c) { c.policy.exceptions.push_back(exception); }},
       {"a rule for DANE", "451 4.7.5",
        [](config::Config& c) { c.policy.rules.push_back(rule(config::Require::Dane)); }},
   };
@@ -154,6 +161,7 @@ TEST_CASE("RFC 8460 §5.3: report mail is delivered whatever policies say, and n
     // Ordinary mail first: what it makes the relay remember of the host holds nobody back.
     CHECK(send(*world.relay, "a@front.test", "rua@a.test").starts_with(held.code));
     CHECK(world.mx.messages() == 0);
+    const std::size_t exceptions = world.relay->log().records(Event::exception).size();
     const std::string from = return_path_today("rua@a.test");
     CHECK(send(*world.relay, from, "rua@a.test").starts_with("250 2.0.0"));
     CHECK(world.mx.messages() == 1);
@@ -169,7 +177,7 @@ TEST_CASE("RFC 8460 §5.3: report mail is delivered whatever policies say, and n
     CHECK(delivery.verdict == Verdict::delivered);
     CHECK(delivery.id == session.id);
     CHECK(!delivery.policy_type);
-    CHECK(world.relay->log().records(Event::exception).empty());
+    CHECK(world.relay->log().records(Event::exception).size() == exceptions);
 
     CHECK(send(*world.relay, from, "other@a.test").starts_with("451 4.7."));
     CHECK(send(*world.relay, "x" + from, "rua@a.test").starts_with("451 4.7."));

@@ -1,4 +1,4 @@
-#include "proxy/report_mail.h"
+#include "proxy/mail_kind.h"
 
 #include "smtp/path.h"
 

@@ -1,5 +1,5 @@
 // What the envelope says of a recipient: report mail of our own, a bounce of it, or ordinary mail.
-#include "proxy/report_mail.h"
+#include "proxy/mail_kind.h"
 
 #include <catch2/catch.hpp>
 
