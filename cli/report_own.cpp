@@ -51,7 +51,7 @@ void print_list(const json& reply, std::ostream& out) {
   if (reports.empty()) return;
   std::size_t width = 6;
   for (const json& one : reports) width = std::max(width, text_of(one["domain"]).size());
-  out << padded("DOMAIN", width) << "  SUCCEEDED    FAILED  STATE\n";
+  out << padded("DOMAIN", width) << "  SUCCESSES  FAILURES  STATE\n";
   for (const json& one : reports) {
     out << padded(text_of(one["domain"]), width) << "  "
         << padded(std::to_string(one["successes"].get<std::uint64_t>()), 9, true) << ' '
@@ -59,9 +59,7 @@ void print_list(const json& reply, std::ostream& out) {
         << text_of(one["state"]);
     const std::string state = text_of(one["state"]);
     if (!one["next"].is_null() && state == "waiting") out << " until " << text_of(one["next"]);
-    if (state == "not-asked" || (state == "failed" && one["endpoints"].empty())) {
-      out << ": " << text_of(one["record"]);
-    }
+    if (!one["why"].is_null()) out << ": " << text_of(one["why"]);
     out << '\n';
     for (const json& endpoint : one["endpoints"]) print_endpoint(endpoint, out);
   }
@@ -113,7 +111,7 @@ int print_send(const json& reply, const Terminal& terminal) {
   for (const json& one : reply["reports"]) {
     const std::string state = text_of(one["state"]);
     terminal.out << text_of(one["domain"]) << ": " << state;
-    if (one["endpoints"].empty()) terminal.out << ": " << text_of(one["record"]);
+    if (!one["why"].is_null()) terminal.out << ": " << text_of(one["why"]);
     terminal.out << '\n';
     for (const json& endpoint : one["endpoints"]) {
       print_endpoint(endpoint, terminal.out);

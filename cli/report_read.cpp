@@ -104,7 +104,8 @@ class Reading {
       if (entry->path().filename().string().starts_with('.')) continue;
       if (!entry->is_regular_file(kind)) continue;
       if (names.size() == most_files) {
-        wanting(folder, "more than " + std::to_string(most_files) + " files: the rest is left out");
+        wanting(folder,
+                "more than " + std::to_string(most_files) + " files: the rest is left out");
         break;
       }
       names.push_back(entry->path().string());
@@ -161,8 +162,8 @@ void add_report_read(CLI::App& report, ReportRead& options) {
   command->add_flag("--html", options.html, "Print the sum as one HTML page, to look at or print")
       ->excludes(json);
   command->footer(
-      "A report that is there twice counts once. Whether a report is signed (DKIM) by who it names\n"
-      "is for the mail server to judge.\n"
+      "A report that is there twice counts once. Whether a report is signed (DKIM) by who it\n"
+      "names is for the mail server to judge.\n"
       "\nExit status: 0 all was read, 1 a file held no readable report, 69 a file is not there.\n"
       "\nExamples:\n"
       "  sternpost report read /var/mail/tlsrpt\n"

@@ -12,6 +12,7 @@
 #include "base/encode.h"
 #include "base/limits.h"
 #include "proxy/address.h"
+#include "proxy/connect.h"
 
 namespace proxy {
 
@@ -48,27 +49,20 @@ bool is_shortage(const boost::system::error_code& error) {
          error == boost::system::errc::not_enough_memory;
 }
 
-// What a connect and its timer share: the timer's handler may run after connect() has returned.
-struct Connecting {
-  Channel::Socket socket;
-  bool timed_out = false;
-  explicit Connecting(const Executor& executor) : socket(executor) {}
-};
-
 asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, base::Ip ip,
                                                    const config::Outbound& outbound,
                                                    MxTimes times) {
   const auto endpoint = endpoint_of(ip, outbound.port);
-  auto state = std::make_shared<Connecting>(executor);
+  auto socket = std::make_shared<Channel::Socket>(executor);
   boost::system::error_code error;
-  state->socket.open(endpoint.protocol(), error);
+  socket->open(endpoint.protocol(), error);
   const SteadyTime end = times.at_most(outbound.connect_timeout);
   while (is_shortage(error) && std::chrono::steady_clock::now() < end) {
     asio::steady_timer pause(executor, shortage_pause);
     boost::system::error_code ignored;
     auto paused = asio::redirect_error(asio::use_awaitable, ignored);
     co_await pause.async_wait(std::move(paused));
-    state->socket.open(endpoint.protocol(), error);
+    socket->open(endpoint.protocol(), error);
   }
   if (is_shortage(error)) {
     // No news of the host: it is not remembered as unreachable.
@@ -79,29 +73,22 @@ asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, base::Ip i
   if (error) co_return base::fail(unreachable(error.message()));
   const auto& source = ip.is_v4() ? outbound.source_ipv4 : outbound.source_ipv6;
   if (source) {
-    state->socket.bind(endpoint_of(*source, 0), error);
+    socket->bind(endpoint_of(*source, 0), error);
     if (error) {
       co_return base::fail(
           unreachable("cannot send from " + source->str() + ": " + error.message()));
     }
   }
-  asio::steady_timer timer(executor, end);
-  timer.async_wait([state](const boost::system::error_code& cancelled) {
-    if (cancelled) return;
-    state->timed_out = true;
-    boost::system::error_code ignored;
-    state->socket.cancel(ignored);
-  });
-  auto token = asio::redirect_error(asio::use_awaitable, error);
-  co_await state->socket.async_connect(endpoint, std::move(token));
-  timer.cancel();
-  if (state->timed_out) co_return base::fail(unreachable("no answer to the connection attempt"));
+  auto connecting = connect_by(socket, endpoint, end);
+  error = co_await std::move(connecting);
+  if (error == boost::system::errc::timed_out) {
+    co_return base::fail(unreachable("no answer to the connection attempt"));
+  }
   if (error) co_return base::fail(unreachable(error.message()));
   // An MX counts as taking data by what leaves this host, not by what the kernel would buffer.
   const int unsent = 128 * 1024;
-  ::setsockopt(state->socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
-               sizeof unsent);
-  co_return std::move(state->socket);
+  ::setsockopt(socket->native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+  co_return std::move(*socket);
 }
 
 }  // namespace

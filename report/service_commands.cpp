@@ -113,7 +113,10 @@ json Service::row_json(const store::ReportRow& row) {
   out["failures"] = row.failures;
   out["state"] = word(row.state);
   out["file"] = files_.path(row.day, row.domain).string();
-  out["record"] = row.record.empty() ? json(nullptr) : json(row.record);
+  // Before anything was looked up there is neither; afterwards a record, or why there is none.
+  const bool has_record = row.record.starts_with("v=TLSRPTv1");
+  out["record"] = has_record ? json(row.record) : json(nullptr);
+  out["why"] = has_record || row.record.empty() ? json(nullptr) : json(row.record);
   const bool waits =
       row.state == store::ReportState::waiting || row.state == store::ReportState::sending;
   out["next"] = waits ? json(audit::rfc3339(row.due)) : json(nullptr);

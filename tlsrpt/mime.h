@@ -17,7 +17,7 @@ struct MimeLeaf {
 };
 
 struct MimeLimits {
-  std::size_t depth = 8;     // of multipart and message/rfc822 in each other
+  std::size_t depth = 8;     // of multiparts and messages in each other
   std::size_t parts = 1000;  // altogether
 };
 

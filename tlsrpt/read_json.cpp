@@ -82,6 +82,7 @@ class Texts {
   void read(std::string_view text) {
     const bool several = extent_of(text).length < text.size();
     for (std::size_t number = 1; !text.empty() && sink_.budget.reports > 0; ++number) {
+      if (sink_.result.problems.size() >= sink_.limits.problems) return;
       if (text.front() != '{' && text.front() != '[') {
         if (found) problem("", "other text behind the JSON");
         return;

@@ -1,6 +1,7 @@
-// The JSON of a report (RFC 8460 §4.4) as reporters really write it: members that are missing, null,
-// of another type or unknown are taken where their meaning is plain, and noted. Pure and bounded:
-// nesting, tokens and length are measured before a parser sees the text. Called by read.cpp alone.
+// The JSON of a report (RFC 8460 §4.4) as reporters really write it: members that are missing,
+// null, of another type or unknown are taken where their meaning is plain, and noted. Pure and
+// bounded: nesting, tokens and length are measured before a parser sees the text. Called by
+// read.cpp alone.
 #pragma once
 
 #include <cstddef>

@@ -10,7 +10,8 @@
 
 namespace tlsrpt {
 
-// Takes the report's rows from the budget. Fails where the object is no report or goes over a limit.
+// Takes the report's rows from the budget. Fails where the object is no report or goes over a
+// limit.
 base::Result<ReadReport, base::Error> read_members(const nlohmann::json& object,
                                                    const ReadLimits& limits, ReadBudget& budget);
 

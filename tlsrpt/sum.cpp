@@ -133,7 +133,12 @@ bool Summing::add(const ReadReport& report) {
       ++tally.reports;
       if (counted.size() < 100) counted.push_back(key);
     }
-    for (const ReadDetail& detail : policy.details) add_detail(report, detail);
+    std::uint64_t told = 0;
+    for (const ReadDetail& detail : policy.details) {
+      add_detail(report, detail);
+      raise(told, detail.count);
+    }
+    if (told < policy.failures) raise(sum_.without_details, policy.failures - told);
   }
   for (const std::string& note : report.notes) ++line(notes_, {report.organization, note});
   return true;

@@ -1,5 +1,5 @@
-// The sum over many reports of others (read.h): by policy, result type, sending source, reporter and
-// day, with what was odd about them. A report that came twice is counted once. Bounded: what is
+// The sum over many reports of others (read.h): by policy, result type, sending source, reporter
+// and day, with what was odd about them. A report that came twice is counted once. Bounded: what is
 // beyond a table's bound is summed up as "(others)". Pure. Filled by cli/report_read; printed by
 // sum_text, sum_json and sum_html.
 #pragma once
@@ -68,7 +68,8 @@ struct ProblemLine {
 // Lines with the most failures first; days in their order.
 struct Sum {
   Tally tally;
-  std::uint64_t detailed = 0;   // failures that the details tell of; RFC 8460 §4.4: may differ
+  std::uint64_t detailed = 0;         // failures that the details tell of; they may overlap
+  std::uint64_t without_details = 0;  // failures that no detail can account for
   std::uint64_t duplicates = 0;
   std::uint64_t differing = 0;  // of these, those that say something else than the first
   std::uint64_t without_report = 0;  // messages

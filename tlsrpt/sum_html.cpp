@@ -11,13 +11,23 @@ namespace {
 
 constexpr std::size_t most_lines = 100;  // of one table
 constexpr std::size_t most_days = 400;
+constexpr std::size_t most_octets = 240;  // of one text
 constexpr std::uint64_t bar_width = 200;
 
 // SHA-256 of sum_html_style(), base64.
-constexpr const char* style_hash = "sbGUpw1KNhBGLVG+YrVWVZWYArwT38CuGcrzCHyVLFA=";
+constexpr const char* style_hash = "EljTI8qyN2mLW55oVAtF/BtgQ3/vXK3t19yt6ocmfak=";
 
+// Escaped, and cut where it is longer than anyone reads in a table.
 std::string text(std::string_view from_report) {
   std::string out;
+  const bool cut = from_report.size() > most_octets;
+  if (cut) {
+    from_report = from_report.substr(0, most_octets);
+    while ((static_cast<unsigned char>(from_report.back()) & 0xc0U) == 0x80U) {
+      from_report.remove_suffix(1);
+    }
+    from_report.remove_suffix(1);  // the first octet of a character that may be cut
+  }
   for (const char c : without_controls(from_report)) {
     switch (c) {
       case '&': out += "&amp;"; break;
@@ -28,6 +38,7 @@ std::string text(std::string_view from_report) {
       default: out += c;
     }
   }
+  if (cut) out += "&hellip;";
   return out;
 }
 
@@ -146,8 +157,9 @@ class Page {
     if (sum_.tally.reports == 0) {
       out_ += "No report could be read.";
     } else if (sum_.tally.failures == 0) {
-      out_ += sessions() == 0 ? "The reports tell of no session."
-                              : "All " + plural(sessions(), "session") + " succeeded.";
+      out_ += sessions() == 0   ? "The reports tell of no session."
+              : sessions() == 1 ? "The one session succeeded."
+                                : "All " + plural(sessions(), "session") + " succeeded.";
     } else {
       out_ += number(sum_.tally.failures) + " of " + plural(sessions(), "session") +
               " failed (" + share_words(sum_.tally.failures, sessions()) + ").";
@@ -180,8 +192,9 @@ class Page {
             const std::vector<Column>& columns) {
     out_ += std::string("<section>\n<h2 id=\"") + id + "\">" + title + "</h2>\n";
     if (*words != '\0') out_ += std::string("<p class=\"soft\">") + words + "</p>\n";
-    out_ += std::string("<div class=\"wide\"><table aria-labelledby=\"") + id +
-            "\">\n<thead><tr>";
+    // A table wider than a small screen scrolls by itself, and so has to take the focus.
+    out_ += std::string("<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-labelledby=\"") +
+            id + "\"><table aria-labelledby=\"" + id + "\">\n<thead><tr>";
     for (const Column& column : columns) {
       // A bar's column has no words: its numbers stand in another one.
       if (*column.title == '\0') {
@@ -203,11 +216,19 @@ class Page {
     out_ += "</section>\n";
   }
 
+  std::string without_details() const {
+    std::string out = "One session may fail in several ways and then counts in each of them.";
+    if (sum_.without_details > 0) {
+      out += " " + plural(sum_.without_details, "failed session") + " came without details.";
+    }
+    return out;
+  }
+
   void results() {
     if (sum_.results.empty()) return;
     const std::size_t shown = std::min(sum_.results.size(), most_lines);
     open("results", "Failed sessions by result type",
-         "One session may fail in several ways and then counts in each of them.",
+         without_details().c_str(),
          {{"Result type"}, {"Failed", true}, {""}, {"Organizations", true}});
     for (std::size_t i = 0; i < shown; ++i) {
       const ResultLine& line = sum_.results[i];
@@ -229,8 +250,9 @@ class Page {
       const SourceLine& line = sum_.sources[i];
       std::string types;
       for (const auto& [type, failures] : line.results) {
-        types += (types.empty() ? "" : "<br>") + or_words(type, "no result type") + " " +
-                 number(failures);
+        const bool fits = type.size() <= 40;
+      types += std::string("<div") + (fits ? " class=\"whole\"" : "") + ">" + number(failures) +
+               " " + or_words(type, "no result type") + "</div>";
       }
       out_ += "<tr>" + row_head(or_words(line.ip, "not told")) +
               cell(or_words(line.organization, "no name")) + number_cell(line.failures) +

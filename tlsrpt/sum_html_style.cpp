@@ -44,10 +44,11 @@ th, td {
 }
 th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-size: .875rem; font-weight: 600; white-space: nowrap; }
-tbody th { font-weight: 600; overflow-wrap: anywhere; }
+tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 9rem; }
 td { overflow-wrap: anywhere; }
+.whole { white-space: nowrap; }
 .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.bar { width: 12.5rem; min-width: 6rem; }
+.bar { width: 11rem; min-width: 6rem; }
 .bar svg { display: block; width: 100%; height: 1rem; margin-top: .25rem; }
 svg rect { stroke: var(--edge); stroke-width: 1; vector-effect: non-scaling-stroke; }
 svg .good { fill: var(--good); }

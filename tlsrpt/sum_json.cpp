@@ -94,6 +94,7 @@ std::string sum_json(const Sum& sum) {
   out["schema"] = 1;
   put(out, sum.tally);
   out["failed_sessions_detailed"] = sum.detailed;
+  out["failed_sessions_without_details"] = sum.without_details;
   out["begin"] = time_of(sum.begin);
   out["end"] = time_of(sum.end);
   out["duplicate_reports"] = sum.duplicates;

@@ -48,7 +48,8 @@ class Printer {
             plural(sum_.reporters.size(), "organization") + ", " + span_words(sum_) + "\n";
     const std::uint64_t all = sum_.tally.successes + sum_.tally.failures;
     out_ += plural(sum_.tally.successes, "session") + " succeeded, " +
-            number(sum_.tally.failures) + " failed (" + share_words(sum_.tally.failures, all) + ")\n";
+            number(sum_.tally.failures) + " failed (" +
+            share_words(sum_.tally.failures, all) + ")\n";
   }
 
   // A reporter's text as one cell. An empty one shows as "-".
@@ -57,7 +58,8 @@ class Printer {
     if (!style_.unicode && !base::is_ascii(out)) {
       std::string ascii;
       for (const char c : out) {
-        if ((static_cast<unsigned char>(c) & 0xc0U) != 0x80U) ascii += (c & 0x80) != 0 ? '?' : c;
+        const bool inside = (c & 0xc0) == 0x80;  // of a character that has its '?' already
+        if (!inside) ascii += (c & 0x80) != 0 ? '?' : c;
       }
       out = ascii;
     }
@@ -205,6 +207,9 @@ class Printer {
     table("Odd in these reports", {"Reported by", "Reports#", "What"}, std::move(rows),
           sum_.notes.size());
     std::string more;
+    if (sum_.without_details > 0) {
+      more += plural(sum_.without_details, "failed session") + " came without details\n";
+    }
     if (sum_.duplicates > 0) {
       more += plural(sum_.duplicates, "report") + " came again and " +
               (sum_.duplicates == 1 ? "was" : "were") + " not counted again";

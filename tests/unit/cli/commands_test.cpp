@@ -107,6 +107,8 @@ TEST_CASE("--help of every command has two examples; only what is there is liste
       {{"serve", "--help"}, "  sternpost serve"},
       {{"config", "--help"}, "  sternpost config "},
       {{"config", "check", "--help"}, "  sternpost config check"},
+      {{"report", "--help"}, "  sternpost report "},
+      {{"report", "read", "--help"}, "  sternpost report read "},
       {{"config", "defaults", "--help"}, "  sternpost config defaults"}};
   for (const auto& [arguments, example] : commands) {
     const Outcome outcome = run(arguments);
