@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import time
+from unittest import mock
 
 from lab.case import main
 from lab.clock import midnight
@@ -40,7 +41,7 @@ class Whole(ReportCase):
                                                                     "v1/reports?for=post")])
         cls.several = add("several.example", {"cert": "self"}, extra=[
             record("mailto:one@several.example,https://py.collect.example/several",
-                   "ftp://py.collect.example/x,mailto:two%2Cthree@several.example,urn:x:y")])
+                   "ftp://py.collect.example/x,mailto:two%21%2bthree@several.example,urn:x:y")])
         cls.unknown = add("unknown.example", extra=[record("ftp://py.collect.example/a")])
         cls.silent = add("silent.example", {"starttls": False})
         cls.two = add("twotxt.example", extra=[record("mailto:a@twotxt.example"),
@@ -191,10 +192,8 @@ class Whole(ReportCase):
         self.assertEqual(posts[0].body, self.octets_of(self.several))
         self.assertEqual(posts[0].header("Host"), ["py.collect.example"])
         mails = self.mails(self.several, 2)
-        rcpts = sorted(m.rcpts[0].strip('"') for m in mails)
-        self.assertEqual(len(rcpts), 2, rcpts)
-        self.assertEqual(rcpts[0], "one@several.example")
-        self.assertIn("three", rcpts[1])
+        self.assertEqual(sorted(m.rcpts[0] for m in mails),
+                         ["one@several.example", "two!+three@several.example"])
         self.assertEqual({Mail(m.data).gzipped for m in mails}, {posts[0].body})
         self.assertEqual(len({RETURN_PATH.match(m.mail)[1] for m in mails}), 2)
         entry = self.wait_state(self.several, "sent")
@@ -262,7 +261,7 @@ class Whole(ReportCase):
     def test_send_sends_nothing_twice(self):
         self.wait_state(self.post, "sent")
         self.wait_state(self.mail, "sent")
-        self.command("send", "--date", self.day.isoformat())
+        self.command("send", "--date", self.day.isoformat(), status=1)  # broken.example waits
         self.command("send", "--date", self.day.isoformat(), "--domain", "post.example")
         self.assertEqual(len(self.nginx.kept()), 1)
         self.mails(self.mail)
@@ -368,7 +367,6 @@ class Signed(ReportCase):
         got = self.mails(self.mail)[0]
         at = got.data.index(b"DKIM-Signature:")
         signed = got.data[at:]                  # without the Received fields of both hops
-        self.assertEqual(verify(signed, self.records), [])
         tags = dict(t.strip().split("=", 1) for t in
                     re.sub(rb"\r\n[ \t]+", b" ", got.data[at:]).split(b"\r\n")[0].decode()
                     .partition(":")[2].split(";") if "=" in t)
@@ -377,10 +375,13 @@ class Signed(ReportCase):
         names = {n.strip().lower() for n in tags["h"].split(":")}
         self.assertLessEqual({"from", "to", "subject", "date", "message-id", "mime-version",
                               "content-type", "tls-report-domain", "tls-report-submitter"}, names)
-        for damage in ((b"TLS-Report-Domain: mail", b"TLS-Report-Domain: fail"),
-                       (b"H4sI", b"H4sJ"), (b"multipart/report", b"multipart/mixed")):
-            self.assertIn(damage[0], signed)
-            self.assertTrue(verify(signed.replace(*damage, 1), self.records), damage)
+        now = self.clock.now().timestamp()
+        with mock.patch("time.time", lambda: now):      # a verifier has the clock's day, too
+            self.assertEqual(verify(signed, self.records), [])
+            for damage in ((b"TLS-Report-Domain: mail", b"TLS-Report-Domain: fail"),
+                           (b"H4sI", b"H4sJ"), (b"multipart/report", b"multipart/mixed")):
+                self.assertIn(damage[0], signed)
+                self.assertTrue(verify(signed.replace(*damage, 1), self.records), damage)
 
 
 class SignedEd25519(Signed):

@@ -108,7 +108,7 @@ class Mail:
         values = self.message.get_all(name) or []
         if len(values) != 1:
             raise LabError(f"{len(values)} fields {name}")
-        return str(values[0])
+        return str(values[0]).strip()
 
 
 def is_report(message):
