@@ -119,7 +119,8 @@ class Demo:
         self.lab.start()
         for part in (self.postfix, self.exim):
             self.lab.add(part)
-        self.sternpost = self.lab.sternpost({"log": {"level": "info"}})
+        self.sternpost = self.lab.sternpost({"log": {"level": "info"},
+                                             "tls_rpt": {"directory": self.lab.path("reports")}})
         self.show_configuration()
         rule("One message to each domain, handed in over LMTP")
         for scene in scenes:
@@ -127,6 +128,7 @@ class Demo:
         self.play_several()
         self.play_queue()
         self.show_log()
+        self.show_reports()
         self.show_places()
         count = self.number
         status = self.sternpost.stop()
@@ -302,6 +304,28 @@ class Demo:
         print(f"\n     {len(lines)} records; hash chain {state}")
         if broken:
             self.wrong.append(f"hash chain: {broken}")
+
+    def ask(self, words, wanted):
+        """Runs a command and shows what it prints, in which each pattern must be found."""
+        status, out, err = self.sternpost.run(*words)
+        print(paint(f"\n     $ sternpost {' '.join(words)}", "1"))
+        for line in (out + err).splitlines():
+            indent = len(line) - len(line.lstrip()) + 5
+            print(textwrap.fill(line.strip(), WIDTH, initial_indent=" " * indent,
+                                subsequent_indent=" " * (indent + 2), break_on_hyphens=False))
+        missing = [w for w in wanted if not re.search(w, out, re.M)]
+        if status or missing:
+            self.wrong.append(f"sternpost {' '.join(words)}: status {status}, no {missing}")
+
+    def show_reports(self):
+        """What TLS-RPT has of the day: each domain, then a good one and a bad one in full."""
+        rule("The day's TLS-RPT record (RFC 8460): after midnight UTC, one report a domain")
+        good, bad = "dane-good.example", "dane-mismatch.example"
+        self.ask(("report", "list"), [rf"^{good} +[1-9]\d* +0 +running",
+                                      rf"^{bad} +0 +[1-9]\d* +running"])
+        self.ask(("report", "show", "--domain", good), [r"tlsa .*: [1-9]\d* sessions? succeeded"])
+        self.ask(("report", "show", "--domain", bad), [r"tlsa .* [1-9]\d* failed",
+                                                       r"\d+ x [a-z-]+, MX mx1\."])
 
     def show_places(self):
         """Where everything lies."""
