@@ -194,6 +194,7 @@ base::Result<json, DaemonError> ask_daemon(const config::Path& socket, const jso
     const std::string words = error.is_string() ? error.get<std::string>() : error.dump();
     return base::fail(DaemonError{false, words});
   }
+  reply.erase("ok");  // the socket's own word; without a daemon the answer has none
   // Named: nlohmann's json converts into anything.
   return base::Result<json, DaemonError>(boost::system::in_place_value, std::move(reply));
 }

@@ -1,6 +1,7 @@
 #include "proxy/reporting.h"
 
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -185,6 +186,12 @@ void Reporting::start() {
     base::log_warn("", "TLS reports are kept in " + settings_.directory.string() +
                            " and not sent: tls_rpt.organization_name, contact_info and "
                            "report_domain must all be set for that");
+  }
+  std::error_code not_made;
+  std::filesystem::create_directories(settings_.directory, not_made);
+  if (not_made || ::access(settings_.directory.c_str(), W_OK | X_OK) != 0) {
+    base::log_warn("", "tls_rpt.directory " + settings_.directory.string() +
+                           " cannot be written: no report can be composed until it can");
   }
   if (signer_) asio::co_spawn(io_, look_at_key_record(), asio::detached);
   service_->start();

@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t at_a_time = 10;
+constexpr std::size_t at_a_time = 32;
 constexpr std::chrono::seconds store_again{1};
 
 std::string about(const store::ReportRow& row) {
@@ -167,10 +167,15 @@ asio::awaitable<void> Sender::look_up(store::ReportRow& row) {
     row.state = store::ReportState::not_asked;
     row.record = found.why;
   } else {
-    row.record = found.record->text;
-    endpoints = endpoint_rows(row, *found.record);
-    row.state = endpoints.empty() ? store::ReportState::failed : store::ReportState::sending;
+    auto made = endpoint_rows(row, *found.record);
+    row.record = made ? found.record->text : made.error().text;
+    row.state = made ? store::ReportState::sending : store::ReportState::failed;
     row.due = now;
+    if (made) {
+      endpoints = std::move(*made);
+    } else {
+      base::log_error("", about(row) + " cannot be sent: " + made.error().text);
+    }
   }
   // The octets of every message are stored before the first try, so that a repeat is the same.
   auto stored = parts_.reports->put_endpoints(row, endpoints);
@@ -179,15 +184,12 @@ asio::awaitable<void> Sender::look_up(store::ReportRow& row) {
   row.state = store::ReportState::waiting;
 }
 
-std::vector<store::EndpointRow> Sender::endpoint_rows(const store::ReportRow& row,
-                                                      const tlsrpt::Record& record) {
+base::Result<std::vector<store::EndpointRow>, base::Error> Sender::endpoint_rows(
+    const store::ReportRow& row, const tlsrpt::Record& record) {
   std::vector<store::EndpointRow> rows;
   std::string gzipped;
   const auto report = read_report(row, gzipped);
-  if (!report) {
-    base::log_error("", about(row) + ": cannot be sent: " + report.error().text);
-    return rows;
-  }
+  if (!report) return base::fail(report.error());
   for (const tlsrpt::Endpoint& endpoint : record.endpoints) {
     store::EndpointRow one;
     one.day = row.day;
@@ -196,10 +198,7 @@ std::vector<store::EndpointRow> Sender::endpoint_rows(const store::ReportRow& ro
     one.next = parts_.clock->wall();
     if (endpoint.scheme == tlsrpt::Endpoint::Scheme::mailto) {
       auto mail = message(*report, gzipped, endpoint.address);
-      if (!mail) {
-        base::log_error("", about(row) + ": cannot be signed: " + mail.error().text);
-        return {};
-      }
+      if (!mail) return base::fail("the mail cannot be signed: " + mail.error().text);
       one.message = std::move(*mail);
       const auto today = std::chrono::floor<std::chrono::days>(parts_.clock->wall());
       one.reverse_path = parts_.return_path->make(today, endpoint.address);
@@ -219,6 +218,11 @@ base::Result<tlsrpt::Report, base::Error> Sender::read_report(const store::Repor
   auto report = report_from_json(*text);
   if (!report) {
     return base::fail(parts_.files->path(row.day, row.domain).string() + ": is no report");
+  }
+  // RFC 8460 §5.3: the submitter in the mail, its signature and contact-info are of one domain.
+  if (report->submitter.domain != parts_.submitter) {
+    return base::fail("it was composed for the submitter " + report->submitter.domain +
+                      ", not for " + parts_.submitter);
   }
   report->domain = row.domain;
   return std::move(*report);

@@ -27,6 +27,7 @@ class Sender {
  public:
   struct Parts {
     boost::asio::any_io_executor executor;
+    std::string submitter;  // the domain that reports; what was composed for another is not sent
     const base::Clock* clock = nullptr;
     store::Reports* reports = nullptr;
     const ReportFiles* files = nullptr;
@@ -64,8 +65,8 @@ class Sender {
   boost::asio::awaitable<Discovered> discover(std::string domain);
   // From `waiting` to `sending` or to an end; the row is stored.
   boost::asio::awaitable<void> look_up(store::ReportRow& row);
-  std::vector<store::EndpointRow> endpoint_rows(const store::ReportRow& row,
-                                                const tlsrpt::Record& record);
+  base::Result<std::vector<store::EndpointRow>, base::Error> endpoint_rows(
+      const store::ReportRow& row, const tlsrpt::Record& record);
   base::Result<std::string, base::Error> message(const tlsrpt::Report& report,
                                                  std::string_view gzipped,
                                                  const std::string& recipient) const;

@@ -20,8 +20,10 @@ constexpr int steps_at_once = 8;
 
 store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
 
-Sender::Parts sender_parts(const Service::Parts& parts, const ReportFiles& files) {
+Sender::Parts sender_parts(const Settings& settings, const Service::Parts& parts,
+                           const ReportFiles& files) {
   Sender::Parts out;
+  out.submitter = settings.identity.submitter.domain;
   out.executor = parts.executor;
   out.clock = parts.clock;
   out.reports = parts.reports;
@@ -41,7 +43,7 @@ Service::Service(Settings settings, Parts parts)
       parts_(std::move(parts)),
       files_(settings_.directory),
       counter_(settings_.log, *parts_.reports, *parts_.clock),
-      sender_(sender_parts(parts_, files_)),
+      sender_(sender_parts(settings_, parts_, files_)),
       timer_(parts_.executor) {}
 
 void Service::start() {
@@ -74,32 +76,36 @@ void Service::tick() {
   });
 }
 
+// True: there are more lines. The collector gets what was counted, once it is on disk.
+base::Result<bool, base::Error> Service::count_some() {
+  std::vector<audit::CountedSession> sessions;
+  auto counted = counter_.step(parts_.feed != nullptr ? &sessions : nullptr);
+  if (!counted) return base::fail(std::move(counted.error()));
+  if (!sessions.empty()) parts_.feed->take(std::move(sessions));
+  return *counted > 0;
+}
+
 void Service::catch_up() {
   for (;;) {
-    auto counted = counter_.step(nullptr);
-    if (!counted) return complain(counted.error().text);
-    if (*counted == 0) return;
+    auto more = count_some();
+    if (!more) return complain(more.error().text);
+    if (!*more) return close_day();
   }
 }
 
 // Whether there is more to do at once.
 bool Service::work() {
-  bool all_counted = false;
-  for (int i = 0; i < steps_at_once && !all_counted; ++i) {
-    std::vector<audit::CountedSession> sessions;
-    auto counted = counter_.step(parts_.feed != nullptr ? &sessions : nullptr);
-    if (!counted) {
-      complain(counted.error().text);
-      break;
-    }
-    all_counted = *counted == 0;
-    if (!sessions.empty()) parts_.feed->take(std::move(sessions));
+  bool more_to_count = true;
+  for (int i = 0; i < steps_at_once && more_to_count; ++i) {
+    auto more = count_some();
+    if (!more) complain(more.error().text);
+    more_to_count = more && *more;
+    if (more && !*more) close_day();
   }
-  if (all_counted) close_day();
   const bool more_to_compose = compose_some();
   if (settings_.send && settings_.identity.complete) (void)sender_.begin_due();
   forget();
-  return more_to_compose || !all_counted;
+  return more_to_count || more_to_compose;
 }
 
 // ---- the day's end ------------------------------------------------------------------------------

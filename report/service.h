@@ -51,7 +51,8 @@ class Service {
   // From now on, every second, until stop().
   void start();
   void stop();
-  // Counts what the log holds now; for the last time before the end, and for commands.
+  // Counts what the log holds now, and closes the day where it is over; for commands, and for the
+  // last time before the end.
   void catch_up();
 
   // `request`: {"command": "report list"|"report show"|"report send", "date", "domain",
@@ -63,6 +64,7 @@ class Service {
   using Json = nlohmann::json;
   void tick();
   bool work();
+  base::Result<bool, base::Error> count_some();
   void close_day();
   bool compose_some();
   base::Result<bool, base::Error> compose_chunk(store::Day day);

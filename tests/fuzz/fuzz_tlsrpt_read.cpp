@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& why : read.problems) summing.add_problem("file", why);
   const tlsrpt::Sum sum = summing.sum();
   must(sum.tally.reports + sum.duplicates == read.reports.size());
-  if (sum.tally.reports == 0 && size % 16 != 0) return 0;  // the printers take the most time
+  if (size % (sum.tally.reports > 0 ? 4 : 32) != 0) return 0;  // the printers take the most time
   const std::string json = tlsrpt::sum_json(sum);
   must(base::is_utf8(json) && nlohmann::json::parse(json)["schema"] == 1);
   must(base::is_ascii(tlsrpt::sum_text(sum, {})));

@@ -95,6 +95,7 @@ class Sternpost:
                     "unbound_config": self.lab.dns.unbound_config()},
             "tls": {"ca_file": self.lab.pki.ca_file},
             "log": {"enforcement": self.path("enforcement.jsonl"), "level": "debug"},
+            "tls_rpt": {"directory": self.path("reports")},
             "store": {"url": f"sqlite:{self.path('state', 'state.db')}"},
         }
 
