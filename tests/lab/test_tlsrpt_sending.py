@@ -163,6 +163,21 @@ class Hanging(Sending):
             self.assertEqual(len(self.posts(name)), 1)
 
 
+class Certificates(Sending):
+    """RFC 8460 §3, §7: who has broken TLS shall hear of it: certificates of receivers are not
+    looked at."""
+
+    names = ("self", "expired", "wrong", "stranger")
+
+    def test_taken(self):
+        for name in self.names:
+            self.py.set(self.host(name), 201, cert=self.lab.cert(name, self.host(name)))
+        self.night()
+        for name in self.names:
+            self.wait_state(self.domains[name], "sent")
+            self.assertEqual(self.wait_tries(name, 1)[0].body, self.octets_of(self.domains[name]))
+
+
 class Refused(Sending):
     """A private address is no receiver, whoever publishes it (outbound.private_destinations)."""
 
