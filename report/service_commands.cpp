@@ -245,6 +245,10 @@ asio::awaitable<json> Service::send_rows(store::Day day, std::optional<std::stri
   for (store::ReportRow& row : *found) {
     if (std::chrono::steady_clock::now() >= end) break;
     --left;
+    // While others were tried, the daemon's own round may have sent this one.
+    auto fresh = parts_.reports->report(day, row.domain);
+    if (!fresh || !*fresh) continue;
+    row = std::move(**fresh);
     if (row.state == store::ReportState::kept) row.state = store::ReportState::waiting;
     bool sent = false;
     if (row.state != store::ReportState::sent) sent = co_await sender_.send_now(row);

@@ -8,7 +8,7 @@ from lab.case import main
 from lab.client import message, send
 from lab.postfix import PostfixFront
 from lab.procs import wait_for
-from lab.sternpost import LMTP
+from lab.sternpost import LMTP, SMTP
 from lab.tlsrpt import IDENTITY, RETURN_PATH, SUBMIT, Mail, ReportCase, is_report, record
 
 BETA, BETA_SUBMIT = "127.0.0.2:10024", "127.0.0.37"
@@ -83,12 +83,15 @@ class TwoRelays(ReportCase):
         for part in (self.sternpost, self.other):
             self.assert_counted(part=part)
             for n in range(1, 5):
-                day = self.clock.today(n - 5)
-                self.assertEqual(self.listed(day=day, part=part)["reports"], [])
+                listed = self.listed(day=self.clock.today(n - 5), part=part)
+                self.assertEqual((listed["state"], listed["reports"]), ("composed", []))
 
 
 class Freed(ReportCase):
     """The envelope of our own report mail is freed, just that one, and its bounces vanish."""
+
+    attached = {"lmtp": LMTP}
+    hand_in = ReportCase.lmtp
 
     @classmethod
     def publish(cls, lab):
@@ -106,11 +109,12 @@ class Freed(ReportCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.postfix = cls.lab.add(PostfixFront(cls.lab.path("submit"), lmtp=LMTP, address=SUBMIT))
+        cls.postfix = cls.lab.add(PostfixFront(cls.lab.path("submit"), address=SUBMIT,
+                                               **cls.attached))
         domains = (cls.held, cls.held2, cls.gone, cls.clear)
         case = cls()
         for domain in domains:
-            case.lmtp(domain.rcpt)
+            case.hand_in(domain.rcpt)
         cls.close_day(*domains)
         cls.send_all()
 
@@ -137,9 +141,11 @@ class Freed(ReportCase):
                               "tls@held.example"), ("tlsrpt@reporter.example", "tls@held.example"),
                              ("", "tls@held.example")):
             with self.subTest(sender=sender, rcpt=rcpt):
-                self.reply(self.lmtp(rcpt, sender=sender), "451 4.7.5")
-        self.reply(self.lmtp(["tls@held.example", "boss@held.example"], sender=path).of(1),
-                   "451 4.7.5")
+                self.reply(self.hand_in(rcpt, sender=sender), "451 4.7.5")
+        both = self.hand_in(["tls@held.example", "boss@held.example"], sender=path)
+        self.assertEqual(both.of(0).code, 250, both)
+        self.assertEqual(both.of(1).code // 10, 45, both)
+        self.assertEqual([m.rcpts for m in self.held.messages], [["tls@held.example"]] * 2)
 
     def test_a_bounce_is_dropped(self):
         """The mailbox is gone: the MTA's bounce ends here, at nobody's MX, in no report."""
@@ -150,12 +156,12 @@ class Freed(ReportCase):
         self.assertIn("status=sent", line[0])
         self.assertEqual(self.own.mx.sessions, [])
         self.assertEqual(self.sternpost.records(event="session", domain="reporter.example"), [])
-        self.assertEqual(self.postfix.queue(), [])
+        wait_for(lambda: not self.postfix.queue(), "Postfix's queue to be empty", 15)
 
     def test_mail_of_a_stranger_to_that_address_is_ordinary(self):
         """Only the null reverse-path makes a bounce of it."""
         path = self.path_to(self.held)
-        out = self.lmtp(path, sender="somebody@front.lab")
+        out = self.hand_in(path, sender="somebody@front.lab")
         self.reply(out, "250 2.0.0", "LAB")
         self.assertEqual(len(self.own.messages), 1)
         self.own.mx.forget()
@@ -163,9 +169,16 @@ class Freed(ReportCase):
     def test_zz_old_ones_are_ordinary(self):
         """A return path is worth something for as long as an MTA may keep the message."""
         path = self.path_to(self.held)
-        self.reply(self.lmtp("tls@held.example", sender=path), "250 2.0.0", "LAB")
+        self.reply(self.hand_in("tls@held.example", sender=path), "250 2.0.0", "LAB")
         self.clock.forward(days=12)
-        self.reply(self.lmtp("tls@held.example", sender=path), "451 4.7.5")
+        self.reply(self.hand_in("tls@held.example", sender=path), "451 4.7.5")
+
+
+class FreedOverSmtp(Freed):
+    """The same where the MTA hands mail on over SMTP."""
+
+    attached = {"smtp": SMTP}
+    hand_in = ReportCase.smtp
 
 
 if __name__ == "__main__":

@@ -156,7 +156,12 @@ class Receiver:
             return
         if action != "early":
             self._body(sock, post, rest)
-        self._answer(sock, post, 500 if action == "early" else action)
+            self._answer(sock, post, action)
+            return
+        self._answer(sock, post, 500)
+        sock.settimeout(1)                      # else what is unread resets the connection
+        while sock.recv(65536):
+            pass
 
     @staticmethod
     def _body(sock, post, rest):
