@@ -13,6 +13,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds interval{1};
+// What a session's count costs is the page of the store that it stands on. A page holds a score of
+// domains: in ten seconds it is written once for all of them.
+constexpr std::chrono::seconds counting_interval{10};
 // What was logged before midnight is written and counted by then.
 constexpr std::chrono::seconds grace{3};
 constexpr std::size_t domains_at_once = 250;
@@ -66,7 +69,7 @@ void Service::tick() {
   if (stopped_) return;
   bool more = false;
   try {
-    more = work();
+    more = counting_is_due() ? work() : go_on();
   } catch (const std::exception& error) {
     complain(std::string("internal error: ") + error.what());
   }
@@ -93,6 +96,14 @@ void Service::catch_up() {
   }
 }
 
+// A collector gets what was counted while it is new.
+bool Service::counting_is_due() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < count_due_ && parts_.feed == nullptr && !day_is_over()) return false;
+  count_due_ = now + counting_interval;
+  return true;
+}
+
 // Whether there is more to do at once.
 bool Service::work() {
   bool more_to_count = true;
@@ -102,20 +113,30 @@ bool Service::work() {
     more_to_count = more && *more;
     if (more && !*more) close_day();
   }
+  if (more_to_count) count_due_ = {};
+  return go_on() || more_to_count;
+}
+
+// All but counting.
+bool Service::go_on() {
   const bool more_to_compose = compose_some();
   if (settings_.send && settings_.identity.complete) (void)sender_.begin_due();
   forget();
-  return more_to_count || more_to_compose;
+  return more_to_compose;
 }
 
 // ---- the day's end ------------------------------------------------------------------------------
 
-void Service::close_day() {
+bool Service::day_is_over() const {
   const base::WallTime now = parts_.clock->wall();
   const store::Day today = day_of(now);
-  const store::Day yesterday = today - std::chrono::days(1);
-  if (counter_.closed() && *counter_.closed() >= yesterday) return;
-  if (now - base::WallTime(today) < grace) return;
+  const bool closed = counter_.closed() && *counter_.closed() >= today - std::chrono::days(1);
+  return !closed && now - base::WallTime(today) >= grace;
+}
+
+void Service::close_day() {
+  if (!day_is_over()) return;
+  const store::Day yesterday = day_of(parts_.clock->wall()) - std::chrono::days(1);
   auto closed = counter_.close_through(yesterday);
   if (!closed) return complain(closed.error().text);
   base::log_info("", "TLS reports: the day " + tlsrpt::day_text(yesterday) + " is closed");

@@ -1,8 +1,8 @@
-// Service: TLS-RPT as it runs in the daemon: counts the enforcement log every second, closes the
-// day at 00:00 UTC, composes its reports, sends them, hands results to a collector, forgets what is
-// too old; and answers `report list|show|send`. All of it on the report thread's executor, where
-// blocking on the disk is allowed and delivery never waits. Time comes from the clock alone. Made by
-// proxy/reporting.
+// Service: TLS-RPT as it runs in the daemon: counts the enforcement log every ten seconds (every
+// second for a collector), closes the day at 00:00 UTC, composes its reports, sends them, hands
+// results to the collector, forgets what is too old; and answers `report list|show|send`. All of it
+// on the report thread's executor, where blocking on the disk is allowed and delivery never waits.
+// Time comes from the clock alone. Made by proxy/reporting.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -63,7 +63,10 @@ class Service {
  private:
   using Json = nlohmann::json;
   void tick();
+  bool counting_is_due();
   bool work();
+  bool go_on();
+  bool day_is_over() const;
   base::Result<bool, base::Error> count_some();
   void close_day();
   bool compose_some();
@@ -99,6 +102,7 @@ class Service {
   boost::asio::steady_timer timer_;
   bool stopped_ = false;
   base::WallTime forget_due_{};
+  std::chrono::steady_clock::time_point count_due_{};
   std::chrono::steady_clock::time_point complaint_due_{};
 };
 
