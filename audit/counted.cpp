@@ -1,5 +1,6 @@
 #include "audit/counted.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace audit {
@@ -105,10 +106,12 @@ std::vector<PolicyResult> take_results(std::string_view& text) {
 }  // namespace
 
 std::optional<CountedSession> counted_session(std::string_view line) {
-  static constexpr std::string_view start = "{\"time\":";
-  if (!take(line, start)) return std::nullopt;
-  const auto time = parse_rfc3339(take_string(line).value_or(""));
-  if (!time || !line.starts_with(",\"event\":\"session\"")) return std::nullopt;
+  static constexpr std::size_t time_size = 24;
+  if (!take(line, "{\"time\":\"")) return std::nullopt;
+  const std::string_view behind_time = line.substr(std::min(time_size, line.size()));
+  if (!behind_time.starts_with("\",\"event\":\"session\"")) return std::nullopt;
+  const auto time = parse_rfc3339(line.substr(0, time_size));
+  if (!time) return std::nullopt;
   auto rest = behind(line, ",\"counted\":true,\"results\":");
   if (!rest) return std::nullopt;
   CountedSession session;
@@ -116,6 +119,9 @@ std::optional<CountedSession> counted_session(std::string_view line) {
   session.results = take_results(*rest);
   session.domain = string_at(behind(line, ",\"domain\":"));
   if (session.results.empty() || session.domain.empty()) return std::nullopt;
+  const bool failed = std::ranges::any_of(
+      session.results, [](const PolicyResult& result) { return !result.result_types.empty(); });
+  if (!failed) return session;
   session.mx = string_at(behind(*rest, ",\"mx\":"));
   session.ip = string_at(behind(*rest, ",\"ip\":"));
   session.source_ip = string_at(behind(*rest, ",\"source_ip\":"));

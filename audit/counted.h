@@ -17,7 +17,8 @@ namespace audit {
 struct CountedSession {
   base::WallTime time{};
   std::string domain;      // recipient domain
-  std::string mx;          // "" where there is none, as below
+  // Told of failures alone; "" where nothing failed, or where there is none.
+  std::string mx;
   std::string helo;
   std::string ip;
   std::string source_ip;

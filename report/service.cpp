@@ -13,9 +13,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds interval{1};
-// What a session's count costs is the page of the store that it stands on. A page holds a score of
-// domains: in ten seconds it is written once for all of them.
-constexpr std::chrono::seconds counting_interval{10};
+// A session's count costs most for the page of the store that it stands on, and the pages of a large
+// relay's day hold a score of domains each: they are written the more seldom, the longer this is.
+constexpr std::chrono::seconds counting_interval{60};
 // What was logged before midnight is written and counted by then.
 constexpr std::chrono::seconds grace{3};
 constexpr std::size_t domains_at_once = 250;

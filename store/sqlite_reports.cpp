@@ -1,6 +1,8 @@
 #include "store/sqlite_reports.h"
 
+#include <algorithm>
 #include <charconv>
+#include <tuple>
 #include <unordered_map>
 
 #include "store/database.h"
@@ -30,6 +32,18 @@ std::optional<base::WallTime> optional_time(std::int64_t number) {
 }
 std::int64_t number_of(std::uint64_t count) { return static_cast<std::int64_t>(count); }
 std::uint64_t count_of(std::int64_t number) { return static_cast<std::uint64_t>(number); }
+
+// As the tables are ordered, so that each of their pages is read and written once.
+template <class Row>
+std::vector<const Row*> in_order(const std::vector<Row>& rows) {
+  std::vector<const Row*> order;
+  order.reserve(rows.size());
+  for (const Row& row : rows) order.push_back(&row);
+  std::ranges::sort(order, {}, [](const Row* row) {
+    return std::tie(row->day, row->domain, row->digest);
+  });
+  return order;
+}
 
 constexpr const char* report_columns =
     "day, domain, id, successes, failures, composed, state, due, lookups, first_lookup, record";
@@ -175,12 +189,12 @@ Outcome SqliteReports::add(const CountBatch& batch) {
       return fail("results up to line " + std::to_string(before) + " are counted; the next are " +
                   "behind line " + std::to_string(batch.from));
     }
-    for (const PolicyCount& row : batch.policies) {
-      auto added = add_policy(row);
+    for (const PolicyCount* row : in_order(batch.policies)) {
+      auto added = add_policy(*row);
       if (!added) return added;
     }
-    for (const FailureCount& row : batch.failures) {
-      auto added = add_failure(row);
+    for (const FailureCount* row : in_order(batch.failures)) {
+      auto added = add_failure(*row);
       if (!added) return added;
     }
     return set_value(counted_key, number_of(batch.to));
