@@ -13,8 +13,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds interval{1};
-// A session's count costs most for the page of the store that it stands on, and the pages of a large
-// relay's day hold a score of domains each: they are written the more seldom, the longer this is.
+// A count costs most for its row and its page in the store: the longer this is, the more sessions
+// share a row, and the fewer times a page is written.
 constexpr std::chrono::seconds counting_interval{60};
 // What was logged before midnight is written and counted by then.
 constexpr std::chrono::seconds grace{3};

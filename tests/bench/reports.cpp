@@ -1,8 +1,8 @@
-// bench_reports: what TLS-RPT costs besides delivery. One part a run, so that memory and CPU time are
-// told apart; tests/bench/reports runs them. Each prints lines of a name and a figure.
+// bench_reports: what TLS-RPT costs besides delivery. One part a run, so that memory and CPU time
+// are told apart; tests/bench/reports runs them. Each prints lines of a name and a figure.
 //
-//   bench_reports count DIR SECONDS   messages go into the enforcement log, the service counts them
-//   bench_reports fill DIR FAILING    puts a day of counts into DIR, with failures (1) or without (0)
+//   bench_reports count DIR SECONDS   messages go into the log, the service counts them
+//   bench_reports fill DIR FAILING    puts a day of counts into DIR; 1: with failures, 0: without
 //   bench_reports compose DIR         the day ends: the service closes and composes it
 #include <sys/resource.h>
 

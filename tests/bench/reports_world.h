@@ -1,6 +1,6 @@
 // The mail of a large relay, made up for bench_reports: 50,000 recipient domains, half of them with
-// a TLSA policy, half with MTA-STS, every tenth with both; the lines that their sessions leave in the
-// enforcement log, and the counts of a whole day. The same with every run. Called by reports.cpp.
+// a TLSA policy, half with MTA-STS, every tenth with both; the lines that their sessions leave in
+// the enforcement log, and the counts of a whole day. Each run has the same. Called by reports.cpp.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ class World {
   // What delivery would have put there before the first line.
   void keep_policies(store::Store& store) const;
   // The `session` and the `delivery` line of a message to any of the domains, as proxy/attempt_log
-  // makes them; one of 33 sessions fails.
+  // makes them; 3 % of the sessions fail.
   std::vector<audit::Record> message();
   // The day's sessions, 20 for each domain, in batches; the domains in no order. `failing`: a third
   // of the domains has failures of three kinds at two addresses.
