@@ -18,7 +18,8 @@ void take_common(CLI::App& command, ReportOwn& options, std::string& file) {
       ->capture_default_str();
   command.add_option("--date", options.date, "The UTC day, today where it is left out")
       ->type_name("YYYY-MM-DD");
-  command.add_option("--domain", options.domain, "This recipient domain alone")->type_name("DOMAIN");
+  command.add_option("--domain", options.domain, "This recipient domain alone")
+      ->type_name("DOMAIN");
   command.add_flag("--json", options.json, "Print JSON");
 }
 
@@ -177,7 +178,8 @@ void add_report_own(CLI::App& report, ReportOwn& options, std::string& file) {
   options.send = report.add_subcommand(
       "send", "Send the reports of a day that is over now, without waiting for their time");
   take_common(*options.send, options, file);
-  options.send->add_flag("--dry-run", options.dry_run, "Print what would be sent, and send nothing");
+  options.send->add_flag("--dry-run", options.dry_run,
+                         "Print what would be sent, and send nothing");
   options.send->footer(
       "Whoever has taken a report does not get it again.\n"
       "Exit status: 0 all were taken or are not asked for, 1 not all.\n"
