@@ -58,7 +58,7 @@ Section tls_rpt() {
       .add("report_domain", &TlsRpt::report_domain,
            "The operator's own domain: submitter of every report.",
            {.example = "\"example.com\""})
-      .add("directory", &TlsRpt::directory, 
+      .add("directory", &TlsRpt::directory,
            "Where the reports lie: YYYY-MM-DD/DOMAIN.json.gz, one for each recipient domain and "
            "UTC day.")
       .add("keep", &TlsRpt::keep, "How long they lie there.", {.refine = positive()})
