@@ -74,32 +74,33 @@ void Service::tick() {
   });
 }
 
-void Service::catch_up() {
-  for (;;) {
-    auto counted = counter_.step(nullptr);
-    if (!counted) return complain(counted.error().text);
-    if (*counted == 0) return;
-  }
-}
-
-// Whether there is more to do at once.
-bool Service::work() {
-  bool all_counted = false;
-  for (int i = 0; i < steps_at_once && !all_counted; ++i) {
+// At most so many steps; `all`: up to the log's end.
+Service::Counted Service::count(int steps) {
+  for (int i = 0; i < steps; ++i) {
     std::vector<audit::CountedSession> sessions;
     auto counted = counter_.step(parts_.feed != nullptr ? &sessions : nullptr);
     if (!counted) {
       complain(counted.error().text);
-      break;
+      return Counted::failed;
     }
-    all_counted = *counted == 0;
     if (!sessions.empty()) parts_.feed->take(std::move(sessions));
+    if (counter_.at_end()) return Counted::all;
   }
-  if (all_counted) close_day();
+  return Counted::some;
+}
+
+void Service::catch_up() {
+  while (count(steps_at_once) == Counted::some) {
+  }
+}
+
+bool Service::work() {
+  const Counted counted = count(steps_at_once);
+  if (counted == Counted::all) close_day();
   const bool more_to_compose = compose_some();
   if (settings_.send && settings_.identity.complete) (void)sender_.begin_due();
   forget();
-  return more_to_compose || !all_counted;
+  return more_to_compose || counted == Counted::some;
 }
 
 // ---- the day's end ------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ store::ReportRow Service::row_for(const tlsrpt::Report& report) const {
   return row;
 }
 
-// A part of the oldest closed day that has counts; true: there is more.
+// A part of the oldest closed day that has counts; false: there is none, or it cannot be done now.
 bool Service::compose_some() {
   if (!counter_.closed()) return false;
   auto day = parts_.reports->oldest_counted(*counter_.closed());
@@ -143,16 +144,16 @@ bool Service::compose_some() {
     return false;
   }
   if (!*day) return false;
-  auto more = compose_chunk(**day);
-  if (more) return *more;
+  const auto composed = compose_chunk(**day);
+  if (composed) return true;
   complain("the day " + tlsrpt::day_text(**day) + " cannot be composed, which is tried again: " +
-           more.error().text);
+           composed.error().text);
   return false;
 }
 
 // Files first, then their rows: a report is there, whole and on disk, before anything else knows of
 // it. What a kill leaves between the two is composed again, and nobody has seen it.
-base::Result<bool, base::Error> Service::compose_chunk(store::Day day) {
+store::Outcome Service::compose_chunk(store::Day day) {
   auto counts = parts_.reports->counts(day, "", domains_at_once);
   if (!counts) return base::fail(std::move(counts.error()));
   std::vector<store::ReportRow> made;
@@ -173,9 +174,9 @@ base::Result<bool, base::Error> Service::compose_chunk(store::Day day) {
   if (!synced) return base::fail(std::move(synced.error()));
   auto stored = parts_.reports->put_reports(made);
   if (!stored) return base::fail(std::move(stored.error()));
-  const bool more = made.size() == domains_at_once;
-  if (!more) base::log_info("", "TLS reports of " + tlsrpt::day_text(day) + " are composed");
-  return more;
+  const bool last = made.size() < domains_at_once;
+  if (last) base::log_info("", "TLS reports of " + tlsrpt::day_text(day) + " are composed");
+  return {};
 }
 
 void Service::forget() {

@@ -1,8 +1,8 @@
 // Service: TLS-RPT as it runs in the daemon: counts the enforcement log every second, closes the
 // day at 00:00 UTC, composes its reports, sends them, hands results to a collector, forgets what is
 // too old; and answers `report list|show|send`. All of it on the report thread's executor, where
-// blocking on the disk is allowed and delivery never waits. Time comes from the clock alone. Made by
-// proxy/reporting.
+// blocking on the disk is allowed and delivery never waits. Time comes from the clock alone. Made
+// by proxy/reporting.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -51,6 +51,9 @@ class Service {
   // From now on, every second, until stop().
   void start();
   void stop();
+  // What start() does every second: true where there is more to do at once. Tests call it to run
+  // days in milliseconds.
+  bool work();
   // Counts what the log holds now; for the last time before the end, and for commands.
   void catch_up();
 
@@ -61,11 +64,12 @@ class Service {
 
  private:
   using Json = nlohmann::json;
+  enum class Counted { all, some, failed };
   void tick();
-  bool work();
+  Counted count(int steps);
   void close_day();
   bool compose_some();
-  base::Result<bool, base::Error> compose_chunk(store::Day day);
+  store::Outcome compose_chunk(store::Day day);
   void forget();
   void complain(const std::string& text);
   tlsrpt::Report composed(store::Day day, const store::DomainCounts& counts) const;
