@@ -1,6 +1,7 @@
 #include "report/counter.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "audit/chain.h"
 #include "base/domain.h"
@@ -21,6 +22,11 @@ bool is_fetch_failure(std::string_view type) {
   return type == tlsrpt::to_string(ResultType::sts_policy_fetch_error) ||
          type == tlsrpt::to_string(ResultType::sts_policy_invalid) ||
          type == tlsrpt::to_string(ResultType::sts_webpki_invalid);
+}
+
+template <class Row>
+auto place_of(const Row& row) {
+  return std::tie(row.day, row.domain, row.digest);
 }
 
 void append(std::string& key, std::string_view part) {
@@ -203,6 +209,9 @@ base::Result<std::size_t, base::Error> Counter::step(
     at_end_ = ended;
     return read;
   }
+  // In the order of the tables, so that each of their pages is read and written once.
+  std::ranges::sort(batch_.policies, {}, place_of<store::PolicyCount>);
+  std::ranges::sort(batch_.failures, {}, place_of<store::FailureCount>);
   auto added = store_.add(batch_);
   store_due_ = !added;
   if (!added) return fail(std::move(added.error()));
