@@ -34,11 +34,18 @@ class Follower {
   std::uint64_t after() const { return after_; }
 
  private:
-  base::Result<bool, base::Error> open();
+  struct Choice {
+    std::filesystem::path file;
+    std::uint64_t first = 0;  // number of its first line
+  };
+  Choice choose(bool at_its_end) const;
+  base::Result<bool, base::Error> open(bool at_its_end);
+  base::Result<bool, base::Error> open(const Choice& choice);
   base::Result<std::uint64_t, base::Error> start_of(int fd, std::uint64_t size) const;
   base::Result<std::size_t, base::Error> fill();
   void take_lines(std::vector<Line>& lines);
   bool is_current() const;
+  bool is_cut() const;
   void close();
 
   std::filesystem::path log_;

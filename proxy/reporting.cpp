@@ -17,6 +17,7 @@
 #include "proxy/server_services.h"
 #include "report/https_post.h"
 #include "report/secret.h"
+#include "report/strings.h"
 #include "store/sqlite_reports.h"
 
 namespace proxy {
@@ -27,7 +28,6 @@ using nlohmann::json;
 namespace {
 
 constexpr std::chrono::milliseconds busy_timeout{5000};
-constexpr std::size_t policies_remembered = 20000;
 
 StartError unavailable(std::string text) { return {EX_UNAVAILABLE, std::move(text)}; }
 StartError wrong(std::string text) { return {EX_CONFIG, std::move(text)}; }
@@ -60,27 +60,6 @@ report::Settings settings_of(const config::Config& config) {
   return settings;
 }
 
-// Policies by digest, each read from the store once while there is room.
-report::PolicyStrings strings_of(store::Store& store) {
-  using Known = std::unordered_map<std::string, tlsrpt::Policy>;
-  return [&store, known = std::make_shared<Known>()](
-             const std::string& digest) -> std::optional<tlsrpt::Policy> {
-    const auto found = known->find(digest);
-    if (found != known->end()) return found->second;
-    const auto text = store.policy_strings(digest);
-    if (!text) {
-      base::log_error("", "TLS reports: the strings of a policy: " + text.error().text);
-      return std::nullopt;
-    }
-    if (!*text) return std::nullopt;
-    auto policy = report::policy_from_json(**text);
-    if (!policy) return std::nullopt;
-    if (known->size() >= policies_remembered) known->clear();
-    known->emplace(digest, *policy);
-    return policy;
-  };
-}
-
 base::Result<std::string, base::Error> read_file(const config::Path& path) {
   std::ifstream in(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(in), {}};
@@ -107,7 +86,7 @@ base::Result<std::unique_ptr<Reporting>, StartError> Reporting::open(const confi
   auto ways_out = made->open_ways_out(config);
   if (!ways_out) return base::fail(std::move(ways_out.error()));
 
-  report::PolicyStrings policies = strings_of(strings);
+  report::PolicyStrings policies = report::stored_policies(strings);
   if (made->collector_) {
     made->feed_ = std::make_unique<report::Feed>(made->io_.get_executor(), resolver, policies,
                                                  *made->collector_);
@@ -171,14 +150,13 @@ asio::awaitable<void> Reporting::look_at_key_record() {
                            answer.error().text);
     co_return;
   }
-  std::optional<std::string> problem = "there is none";
+  // Without any it is like an empty one: the words say what should stand there.
+  std::optional<std::string> problem = signer_->record_problem("");
   for (const std::string& text : answer->records) {
     problem = signer_->record_problem(text);
     if (!problem) co_return;
   }
-  base::log_warn("", "the DKIM key record " + name + " does not fit the report mail: " + *problem +
-                         "; receivers may ignore the reports (RFC 8460 §3). It should be: " +
-                         signer_->record_text());
+  base::log_warn("", "report mail may be ignored by its receivers (RFC 8460 §3): " + *problem);
 }
 
 void Reporting::start() {

@@ -1,8 +1,8 @@
 // Service: TLS-RPT as it runs in the daemon: counts the enforcement log every second, closes the
 // day at 00:00 UTC, composes its reports, sends them, hands results to a collector, forgets what is
 // too old; and answers `report list|show|send`. All of it on the report thread's executor, where
-// blocking on the disk is allowed and delivery never waits. Time comes from the clock alone. Made by
-// proxy/reporting.
+// blocking on the disk is allowed and delivery never waits. Time comes from the clock alone. Made
+// by proxy/reporting.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>

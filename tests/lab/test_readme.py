@@ -8,9 +8,10 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 
 from lab.case import LabCase, main
-from lab.client import message
+from lab.client import message, send
 from lab.exim import Exim
 from lab.postfix import Postfix
 from lab.procs import wait_for
@@ -52,7 +53,6 @@ class PostfixByReadme(Postfix):
 
     def submit(self, rcpts, data):
         """Hands a message in."""
-        from lab.client import send
         return send("127.0.0.31:25", "a@front.lab", rcpts, data)
 
     def deferred_text(self, rcpt):
@@ -83,7 +83,6 @@ begin retry
 
     def submit(self, rcpts, data):
         """Hands a message in."""
-        from lab.client import send
         return send("127.0.0.41:25", "a@front.lab", rcpts, data)
 
     def deferred_text(self, rcpt):
@@ -197,6 +196,80 @@ class SendmailLmtp(Front):
     """README: Sendmail."""
 
     heading, kind = "Sendmail", SendmailByReadme
+
+
+class PostfixWithAlias(Postfix):
+    """Postfix as the mail server of the report domain, with the README's lines for its bounces."""
+
+    heading = "The mail server that takes report mail"
+
+    def __init__(self, directory):
+        name, value = block(self.heading, "main.cf").strip().split(" = ")
+        aliases = os.path.join(directory, "aliases")
+        super().__init__(directory, "mail.front.lab", ["127.0.0.31"], {
+            "mydestination": "front.lab", "alias_maps": f"hash:{aliases}", name: value,
+            "smtpd_relay_restrictions": "permit_mynetworks,reject"})
+
+    def prepare(self):
+        """Also what newaliases makes."""
+        super().prepare()
+        with open(self.path("aliases"), "w", encoding="utf-8") as file:
+            file.write(block(self.heading, "aliases"))
+        subprocess.run(["postalias", "-c", self.path("conf"), f"hash:{self.path('aliases')}"],
+                       check=True)
+
+
+class ReportMail(LabCase):
+    """README: TLS reports: the configuration, the key and its record, the bounces."""
+
+    begins = False
+    heading = "Signing report mail"
+
+    def key(self, words):
+        """What the README's commands print for a key, made where it is returned, too."""
+        path = self.lab.path("dkim.key")
+        lines = [line for line in words.splitlines() if line.startswith("openssl ")]
+        self.assertEqual(len(lines), 2, words)
+        out = [subprocess.run(["sh", "-c", line.replace("/etc/sternpost/dkim.key", path)],
+                              check=True, capture_output=True, text=True).stdout for line in lines]
+        return path, out[-1].strip()
+
+    def suggested(self, kind, words):
+        """The record that a Sternpost suggests at start for a key that was made by `words`."""
+        path, public = self.key(words)
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            section = file.read().split("\n## TLS reports\n")[1]
+        table = tomllib.loads(re.search(r"^```toml\n(.*?)^```$", section, re.M | re.S)[1])
+        table["tls_rpt"]["dkim_key"] = path
+        table["tls_rpt"]["directory"] = self.lab.path("reports")
+        sternpost = self.lab.sternpost(table)
+        try:
+            wait_for(lambda: "the DKIM key record" in sternpost.log, "a word about the key", 20)
+            log = sternpost.log
+        finally:
+            self.assertEqual(sternpost.stop(), 0)
+        self.assertNotIn("not sent", log)
+        record = re.search(r'TXT "(.*)p=…"', block(self.heading, "zone"))[1]
+        want = record.replace("k=rsa", f"k={kind}") + f"p={public}"
+        self.assertIn(f"It should be: {want}\n", log)
+
+    def test_rsa(self):
+        self.suggested("rsa", block(self.heading, "sh"))
+
+    def test_ed25519(self):
+        words = block(self.heading, "sh").replace("genrsa", "genpkey -algorithm ed25519", 1)
+        words = words.replace("dkim.key 2048", "dkim.key")
+        words = words.replace("| openssl base64", "| tail -c 32 | openssl base64")
+        self.suggested("ed25519", words)
+
+    def test_bounces(self):
+        """What the MTA itself delivers vanishes; other mail to the domain does not."""
+        front = self.lab.add(PostfixWithAlias(self.lab.path("front")))
+        rcpts = ["tlsrpt+20261126.0123456789abcdef@front.lab", "tlsrpt.absent@front.lab"]
+        self.assertTrue(send("127.0.0.31:25", "", rcpts, message("bounce")).reply.ok)
+        self.assertEqual(front.wait_logged(rcpts[0])[-1],
+                         ("2.0.0", "sent", "delivered to file: /dev/null"))
+        self.assertEqual(front.wait_logged(rcpts[1])[-1][1], "bounced")
 
 
 class Words(LabCase):

@@ -280,7 +280,8 @@ TEST_CASE("a server that falls silent, at whatever step, is left in time") {
       script.*step = reply;
       Server server(script);
       const auto start = std::chrono::steady_clock::now();
-      const Sent sent = submit_to(server.address(), message, "tls@rua.example", "", each_step(200ms));
+      const Sent sent =
+          submit_to(server.address(), message, "tls@rua.example", "", each_step(200ms));
       not_accepted(sent, name);
       CHECK(std::chrono::steady_clock::now() - start < 5s);
     }
@@ -384,11 +385,13 @@ TEST_CASE("RFC 1870 §6.1: a message over the server's SIZE is not sent") {
 TEST_CASE("what is no path never becomes part of a command") {
   const config::Address nobody = config::Tcp{base::Ip::v4({127, 0, 0, 1}), 1};
   for (const char* recipient :
-       {"", "tls", "a@b.example>\r\nRCPT TO:<x@y.example", "a@b.example> SIZE=1", "a b@c.example",
+       {"\"a\r\nb\"@c.example", "\"a\\\r\"@c.example", "a\x01@b.example", "\xff@b.example",
+        "", "tls", "a@b.example>\r\nRCPT TO:<x@y.example", "a@b.example> SIZE=1", "a b@c.example",
         "a@b.example\n", "@relay.example:a@b.example", "a@", "@b.example", "a@b..example"}) {
     INFO(recipient);
     not_accepted(submit_to(nobody, message, recipient), "its recipient is no path");
   }
+  not_accepted(submit_to(nobody, message, "\"a> b\"@c.example"), "Connection refused");
   for (const char* reverse_path : {"x", "a@b.example>\r\nDATA", "a@b.example "}) {
     not_accepted(submit_to(nobody, message, "tls@rua.example", reverse_path),
                  "its reverse-path is no path");

@@ -311,7 +311,7 @@ TEST_CASE("RFC 8460 §5.4: status line and header decide; a body without end is 
   CHECK(time < 5s);
 }
 
-TEST_CASE("an answer before the whole report was taken: a refusal is heard, a 2xx does not count") {
+TEST_CASE("an answer before the whole report was taken is no acceptance") {
   Setting setting;
   setting.body.assign(20 << 20, 'x');
   const auto early = [&](const std::string& answer) {
