@@ -168,7 +168,35 @@ class Certificates(Sending):
 
     names = ("self", "expired", "wrong", "stranger")
 
+    @classmethod
+    def publish(cls, lab):
+        super().publish(lab)
+        zone = lab.dns.zones["collect.example"]
+        zone.records += ["v6 AAAA fd00:25::1f", 'text TXT "v=TLSRPTv1; " "rua=https://tex" '
+                         '"t.collect.example/"', f"text A {SCRIPTED}"]
+        cls.v6 = lab.domain("v6.example", extra=[record("https://v6.collect.example/")])
+        cls.alias = lab.domain("alias.example",
+                               extra=["_smtp._tls CNAME text.collect.example."])
+        cls.six = Receiver(lab.cert("good", "v6.collect.example"), "fd00:25::1f")
+
+    def test_records_and_addresses(self):
+        """RFC 8460 §3: a record in pieces behind an alias; a receiver with IPv6 alone."""
+        day = self.clock.today()
+        self.lab.add(self.six)
+        self.six.set("v6.collect.example", 204)
+        self.py.set("text.collect.example", 202)
+        for domain in (self.v6, self.alias):
+            self.lmtp(domain.rcpt)
+        self.settle()
+        self.clock.at(day, 24, 0, 5)
+        self.clock.at(day, 24 + 4, 0, 10)
+        for receiver, host, domain in ((self.six, "v6", self.v6), (self.py, "text", self.alias)):
+            posts = receiver.wait_posts(f"{host}.collect.example")
+            self.assertEqual([p.body for p in posts], [self.octets_of(domain, day)])
+            self.wait_state(domain, "sent", day=day)
+
     def test_taken(self):
+        type(self).day = self.clock.today()
         for name in self.names:
             self.py.set(self.host(name), 201, cert=self.lab.cert(name, self.host(name)))
         self.night()
