@@ -143,6 +143,16 @@ std::optional<FirstLine> read_first_line(const std::filesystem::path& file) {
   return FirstLine{link->seq, link->time};
 }
 
+base::Result<std::uint64_t, base::Error> read_last_number(const std::filesystem::path& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return std::uint64_t{0};
+  if (fd < 0) return base::fail(file.string() + ": " + std::strerror(errno));
+  auto tail = read_tail(fd, 0);
+  ::close(fd);
+  if (!tail) return base::fail(file.string() + ": " + tail.error().text);
+  return tail->head ? tail->head->seq : 0;
+}
+
 std::filesystem::path rotated_name(const std::filesystem::path& current, const std::string& stamp,
                                    unsigned number) {
   std::string name = current.stem().string() + "-" + stamp;

@@ -53,6 +53,9 @@ struct FirstLine {
 };
 std::optional<FirstLine> read_first_line(const std::filesystem::path& file);
 
+// The number of the file's last record; 0 where the file is not there or has none.
+base::Result<std::uint64_t, base::Error> read_last_number(const std::filesystem::path& file);
+
 // "…/enforcement.jsonl" rotated at "20260101T000000Z": "…/enforcement-20260101T000000Z.jsonl";
 // `number` over 1 sets one apart that was rotated within the same second.
 std::filesystem::path rotated_name(const std::filesystem::path& current, const std::string& stamp,

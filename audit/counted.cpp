@@ -119,9 +119,6 @@ std::optional<CountedSession> counted_session(std::string_view line) {
   session.results = take_results(*rest);
   session.domain = string_at(behind(line, ",\"domain\":"));
   if (session.results.empty() || session.domain.empty()) return std::nullopt;
-  const bool failed = std::ranges::any_of(
-      session.results, [](const PolicyResult& result) { return !result.result_types.empty(); });
-  if (!failed) return session;
   session.mx = string_at(behind(*rest, ",\"mx\":"));
   session.ip = string_at(behind(*rest, ",\"ip\":"));
   session.source_ip = string_at(behind(*rest, ",\"source_ip\":"));

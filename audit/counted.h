@@ -17,8 +17,7 @@ namespace audit {
 struct CountedSession {
   base::WallTime time{};
   std::string domain;      // recipient domain
-  // Told of failures alone; "" where nothing failed, or where there is none.
-  std::string mx;
+  std::string mx;          // "" where there is none, as below
   std::string helo;
   std::string ip;
   std::string source_ip;

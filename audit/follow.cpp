@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t piece = 256 * 1024;
 constexpr std::uint64_t search_until = 64 * 1024;  // octets that are read rather than searched
+constexpr std::size_t foreign_start = 1024 * 1024;  // of a file, that is passed over
 
 base::Error system_error(const std::string& what) { return {what + ": " + std::strerror(errno)}; }
 
@@ -27,6 +28,29 @@ base::Result<std::size_t, base::Error> read_at(int fd, char* to, std::size_t siz
     if (got >= 0) return static_cast<std::size_t>(got);
     if (errno != EINTR) return base::fail(system_error("read"));
   }
+}
+
+// The number of the first line of ours in an open file; 0 where there is none near its start.
+std::uint64_t first_number(int fd) {
+  for (const std::size_t size : {line_limit, foreign_start}) {
+    std::string text(size, '\0');
+    const auto got = read_at(fd, text.data(), text.size(), 0);
+    if (!got) return 0;
+    text.resize(*got);
+    for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != text.npos; at = end + 1) {
+      const std::uint64_t number = line_number(std::string_view(text).substr(at, end - at));
+      if (number > 0) return number;
+    }
+  }
+  return 0;
+}
+
+std::uint64_t first_number(const std::filesystem::path& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  const std::uint64_t number = first_number(fd);
+  ::close(fd);
+  return number;
 }
 
 }  // namespace
@@ -87,39 +111,76 @@ base::Result<std::uint64_t, base::Error> Follower::start_of(int fd, std::uint64_
   return low;
 }
 
-// The file that holds the line behind after_, or the first one behind it that there is.
-base::Result<bool, base::Error> Follower::open() {
-  std::filesystem::path best;
+// What a failed write left of a batch is cut off again; it may have been read before that.
+bool Follower::is_cut() const {
+  struct stat open {};
+  return ::fstat(fd_, &open) == 0 && static_cast<std::uint64_t>(open.st_size) < offset_;
+}
+
+// The file that holds the line behind after_, or the first one behind it that there is; no path:
+// none. `ended`: the first line's number of a file that has no more, 0: none is known. Where lines
+// are missing behind that one, the next file begins later than with the line behind after_.
+Follower::Choice Follower::choose(std::uint64_t ended) const {
+  Choice best;
   for (const std::filesystem::path& file : chain_files(log_)) {
-    const auto first = read_first_line(file);
-    if (!first) continue;
-    if (best.empty() || first->seq <= after_ + 1) best = file;
-    if (first->seq > after_) break;
+    const std::uint64_t first = first_number(file);
+    if (first == 0) continue;
+    const bool over = best.first == ended || best.first == 0;  // none before this one holds it
+    if (first <= after_ + 1 || over) best = {file, first};
+    if (first > after_) break;
   }
-  if (best.empty()) return false;
-  fd_ = ::open(best.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0) {
-    if (errno == ENOENT) return false;
-    return base::fail(system_error(best.string()));
-  }
+  return best;
+}
+
+// Opens what was chosen; false: its name is another file's by now.
+base::Result<bool, base::Error> Follower::open(const Choice& choice) {
+  fd_ = ::open(choice.file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd_ < 0 && errno == ENOENT) return false;
   struct stat status {};
-  if (::fstat(fd_, &status) != 0) return base::fail(system_error(best.string()));
+  if (fd_ < 0 || ::fstat(fd_, &status) != 0) {
+    base::Error error = system_error(choice.file.string());
+    close();
+    return base::fail(std::move(error));
+  }
+  if (first_number(fd_) != choice.first) {
+    close();
+    return false;
+  }
   auto start = start_of(fd_, static_cast<std::uint64_t>(status.st_size));
-  if (!start) return base::fail(std::move(start.error()));
+  if (!start) {
+    close();
+    return base::fail(std::move(start.error()));
+  }
   offset_ = *start;
+  first_ = choice.first;
   return true;
 }
 
+// A rotation may come between any two steps: a file may have moved to a place in the folder that
+// was listed already, and a name may stand for the next file.
+base::Result<bool, base::Error> Follower::open(std::uint64_t ended) {
+  for (int tries = 0; tries < 10; ++tries) {
+    Choice choice = choose(ended);
+    if (choice.first > after_ + 1) choice = choose(ended);
+    if (choice.file.empty()) return false;
+    auto opened = open(choice);
+    if (!opened || *opened) return opened;
+  }
+  return false;
+}
+
+// How many octets came that were not there before. A line whose end was missing is read anew from
+// its start: a failed write may have left it, and other octets stand in its place now.
 base::Result<std::size_t, base::Error> Follower::fill() {
-  buffer_.erase(0, taken_);
+  const std::size_t had = buffer_.size() - taken_;
+  offset_ -= had;
   taken_ = 0;
-  const std::size_t had = buffer_.size();
-  buffer_.resize(had + piece);
-  auto got = read_at(fd_, buffer_.data() + had, piece, offset_);
-  buffer_.resize(had + (got ? *got : 0));
+  buffer_.resize(piece);
+  auto got = read_at(fd_, buffer_.data(), piece, offset_);
+  buffer_.resize(got ? *got : 0);
   if (!got) return base::fail(std::move(got.error()));
   offset_ += *got;
-  return *got;
+  return *got > had ? *got - had : 0;
 }
 
 void Follower::take_lines(std::vector<Line>& lines) {
@@ -135,7 +196,7 @@ void Follower::take_lines(std::vector<Line>& lines) {
     after_ = seq;
     lines.push_back({seq, line});
   }
-  if (buffer_.size() - taken_ > piece) {  // no line of ours
+  if (buffer_.size() - taken_ >= line_limit) {  // no line of ours
     taken_ = buffer_.size();
     discarding_ = true;
   }
@@ -144,8 +205,9 @@ void Follower::take_lines(std::vector<Line>& lines) {
 base::Result<std::vector<Follower::Line>, base::Error> Follower::next() {
   std::vector<Line> lines;
   for (bool reopened = false;;) {
+    if (fd_ >= 0 && is_cut()) close();
     if (fd_ < 0) {
-      auto opened = open();
+      auto opened = open(reopened ? first_ : 0);
       if (!opened) return base::fail(std::move(opened.error()));
       if (!*opened) return lines;
     }

@@ -34,16 +34,24 @@ class Follower {
   std::uint64_t after() const { return after_; }
 
  private:
-  base::Result<bool, base::Error> open();
+  struct Choice {
+    std::filesystem::path file;
+    std::uint64_t first = 0;  // number of its first line
+  };
+  Choice choose(std::uint64_t ended) const;
+  base::Result<bool, base::Error> open(std::uint64_t ended);
+  base::Result<bool, base::Error> open(const Choice& choice);
   base::Result<std::uint64_t, base::Error> start_of(int fd, std::uint64_t size) const;
   base::Result<std::size_t, base::Error> fill();
   void take_lines(std::vector<Line>& lines);
   bool is_current() const;
+  bool is_cut() const;
   void close();
 
   std::filesystem::path log_;
   std::uint64_t after_;
   int fd_ = -1;
+  std::uint64_t first_ = 0;   // number of the file's first line
   std::uint64_t offset_ = 0;  // in the file, of the end of `buffer_`
   std::string buffer_;
   std::size_t taken_ = 0;     // of buffer_, by lines that were returned

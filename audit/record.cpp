@@ -84,6 +84,7 @@ constexpr Limits rows[] = {{512, 1600, 16, 400}, {256, 800, 8, 200}, {64, 400, 4
 
 // A domain that is cut short is another domain: these have their own room (RFC 1035 §2.3.4).
 constexpr std::size_t domain_room = 253;
+constexpr std::size_t result_type_room = 32;  // the registry's words (RFC 8460 §4.3)
 
 class Writer {
  public:
@@ -100,7 +101,7 @@ class Writer {
     out_.clear();
     policy(result_reasons);
     connection();
-    name("result", record_.result);
+    result_type("result", record_.result);
     optional_text("reason", record_.reason.has_value(), reason);
     verdict("verdict", record_.verdict);
     verdict("would_be", record_.would_be);
@@ -126,6 +127,12 @@ class Writer {
   }
   void name(std::string_view k, const std::optional<std::string>& value) {
     value ? string(k, *value) : null(k);
+  }
+  // "certificate-host-mismatch" is longer than the shortest names.
+  void result_type(std::string_view k, const std::optional<std::string>& value) {
+    if (!value) return null(k);
+    key(k);
+    append_string(out_, *value, result_type_room);
   }
   void domain(std::string_view k, const std::optional<std::string>& value) {
     if (!value) return null(k);
@@ -179,7 +186,7 @@ class Writer {
       const std::size_t types = std::min(entry.result_types.size(), limits_.results);
       for (std::size_t j = 0; j < types; ++j) {
         if (j > 0) out_ += ',';
-        append_string(out_, entry.result_types[j], 32);
+        append_string(out_, entry.result_types[j], result_type_room);
       }
       out_ += ']';
       key("reason");

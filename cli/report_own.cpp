@@ -18,7 +18,8 @@ void take_common(CLI::App& command, ReportOwn& options, std::string& file) {
       ->capture_default_str();
   command.add_option("--date", options.date, "The UTC day, today where it is left out")
       ->type_name("YYYY-MM-DD");
-  command.add_option("--domain", options.domain, "This recipient domain alone")->type_name("DOMAIN");
+  command.add_option("--domain", options.domain, "This recipient domain alone")
+      ->type_name("DOMAIN");
   command.add_flag("--json", options.json, "Print JSON");
 }
 
@@ -80,7 +81,8 @@ void print_report(const std::string& domain, const tlsrpt::Report& report, std::
   out << domain << " on " << tlsrpt::day_text(report.day) << ", report " << report.id << '\n';
   for (const tlsrpt::PolicyRows& rows : report.policies) {
     out << "  " << tlsrpt::to_string(rows.policy.type) << ' ' << rows.policy.domain << ": "
-        << rows.successes << " sessions succeeded, " << rows.failures << " failed\n";
+        << rows.successes << (rows.successes == 1 ? " session" : " sessions") << " succeeded, "
+        << rows.failures << " failed\n";
     for (const std::string& line : rows.policy.strings) out << "    | " << line << '\n';
     for (const tlsrpt::FailureRow& row : rows.details) print_detail(row, out);
   }
@@ -106,22 +108,27 @@ void print_show(const json& reply, bool as_json, std::ostream& out) {
 
 // ---- send ---------------------------------------------------------------------------------------
 
-int print_send(const json& reply, const Terminal& terminal) {
-  bool all = true;
+// Whether everybody who asks for a report has it now.
+bool all_sent(const json& reply) {
   for (const json& one : reply["reports"]) {
     const std::string state = text_of(one["state"]);
-    terminal.out << text_of(one["domain"]) << ": " << state;
+    if (state != "sent" && state != "not-asked") return false;
+    for (const json& endpoint : one["endpoints"]) {
+      if (text_of(endpoint["state"]) != "accepted") return false;
+    }
+  }
+  return reply["left"].get<std::uint64_t>() == 0;
+}
+
+void print_send(const json& reply, const Terminal& terminal) {
+  for (const json& one : reply["reports"]) {
+    terminal.out << text_of(one["domain"]) << ": " << text_of(one["state"]);
     if (!one["why"].is_null()) terminal.out << ": " << text_of(one["why"]);
     terminal.out << '\n';
-    for (const json& endpoint : one["endpoints"]) {
-      print_endpoint(endpoint, terminal.out);
-      all = all && text_of(endpoint["state"]) == "accepted";
-    }
-    all = all && state != "failed" && state != "waiting";
+    for (const json& endpoint : one["endpoints"]) print_endpoint(endpoint, terminal.out);
   }
   const auto left = reply["left"].get<std::uint64_t>();
   if (left > 0) terminal.err << left << " reports were not tried yet: call again\n";
-  return all && left == 0 ? exit_fine : exit_no;
 }
 
 void print_preview(const json& reply, const Terminal& terminal) {
@@ -147,9 +154,10 @@ int print_reply(const ReportOwn& options, const json& reply, const Terminal& ter
   } else if (options.dry_run) {
     print_preview(reply, terminal);
   } else {
-    return print_send(reply, terminal);
+    print_send(reply, terminal);
   }
-  return exit_fine;
+  const bool sends = options.send->parsed() && !options.dry_run;
+  return sends && !all_sent(reply) ? exit_no : exit_fine;
 }
 
 bool has_none(const ReportOwn& options, const json& reply) {
@@ -177,7 +185,8 @@ void add_report_own(CLI::App& report, ReportOwn& options, std::string& file) {
   options.send = report.add_subcommand(
       "send", "Send the reports of a day that is over now, without waiting for their time");
   take_common(*options.send, options, file);
-  options.send->add_flag("--dry-run", options.dry_run, "Print what would be sent, and send nothing");
+  options.send->add_flag("--dry-run", options.dry_run,
+                         "Print what would be sent, and send nothing");
   options.send->footer(
       "Whoever has taken a report does not get it again.\n"
       "Exit status: 0 all were taken or are not asked for, 1 not all.\n"

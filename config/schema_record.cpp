@@ -58,8 +58,9 @@ Section tls_rpt() {
       .add("report_domain", &TlsRpt::report_domain,
            "The operator's own domain: submitter of every report.",
            {.example = "\"example.com\""})
-      .add("directory", &TlsRpt::directory, "Where the reports lie: YYYY-MM-DD/DOMAIN.json.gz, one for each recipient domain and UTC "
-           "day.")
+      .add("directory", &TlsRpt::directory,
+           "Where the reports lie: YYYY-MM-DD/DOMAIN.json.gz, one for each recipient domain and "
+           "UTC day.")
       .add("keep", &TlsRpt::keep, "How long they lie there.", {.refine = positive()})
       .add("send", &TlsRpt::send, "To the domains that ask for it in _smtp._tls.")
       .add("submit_via", &TlsRpt::submit_via, "Where report mail is handed in.")

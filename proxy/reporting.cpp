@@ -150,14 +150,13 @@ asio::awaitable<void> Reporting::look_at_key_record() {
                            answer.error().text);
     co_return;
   }
-  std::optional<std::string> problem = "there is none";
+  // Without any it is like an empty one: the words say what should stand there.
+  std::optional<std::string> problem = signer_->record_problem("");
   for (const std::string& text : answer->records) {
     problem = signer_->record_problem(text);
     if (!problem) co_return;
   }
-  base::log_warn("", "the DKIM key record " + name + " does not fit the report mail: " + *problem +
-                         "; receivers may ignore the reports (RFC 8460 §3). It should be: " +
-                         signer_->record_text());
+  base::log_warn("", "report mail may be ignored by its receivers (RFC 8460 §3): " + *problem);
 }
 
 void Reporting::start() {

@@ -11,8 +11,8 @@ namespace {
 
 using base::fail;
 
-constexpr std::size_t rows_at_once = 60000;
-constexpr std::size_t lines_at_once = 250000;
+constexpr std::size_t rows_at_once = 20000;
+constexpr std::size_t lines_at_once = 50000;
 
 store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
 
@@ -47,7 +47,7 @@ base::Result<std::uint64_t, base::Error> Counter::before_today() const {
     const auto first = audit::read_first_line(file);
     if (!first) continue;
     const auto time = audit::parse_rfc3339(first->time);
-    if (time && day_of(*time) < today) after = first->seq - 1;
+    if (time && first->seq > 0 && day_of(*time) < today) after = first->seq - 1;
   }
   audit::Follower follower(log_, after);
   for (;;) {
@@ -63,13 +63,27 @@ base::Result<std::uint64_t, base::Error> Counter::before_today() const {
   }
 }
 
+// A loss of power can take from the log's end what was counted: the store is on the disk earlier
+// than the log. Those numbers then go to new lines, which are to be counted.
+base::Result<std::uint64_t, base::Error> Counter::still_there(std::uint64_t counted) const {
+  const auto last = audit::read_last_number(log_);
+  if (!last) return fail(std::move(last.error()));
+  return *last > 0 ? std::min(*last, counted) : counted;
+}
+
 store::Outcome Counter::begin() {
   auto progress = store_.progress();
   if (!progress) return fail(std::move(progress.error()));
   closed_ = progress->closed;
   std::uint64_t after = 0;
   if (progress->counted) {
-    after = *progress->counted;
+    auto last = still_there(*progress->counted);
+    if (!last) return fail(std::move(last.error()));
+    after = *last;
+    if (after != *progress->counted) {
+      auto begun = store_.begin_counting(after);
+      if (!begun) return begun;
+    }
   } else {
     auto found = before_today();
     if (!found) return fail(std::move(found.error()));
@@ -169,11 +183,14 @@ void Counter::count_failures(const audit::CountedSession& session,
 base::Result<std::size_t, base::Error> Counter::step(
     std::vector<audit::CountedSession>* sessions) {
   std::size_t read = 0;
+  bool ended = false;
+  at_end_ = false;
   while (!store_due_ && batch_.policies.size() + batch_.failures.size() < rows_at_once &&
          read < lines_at_once) {
     auto lines = follower_->next();
     if (!lines) return fail(std::move(lines.error()));
-    if (lines->empty()) break;
+    ended = lines->empty();
+    if (ended) break;
     read += lines->size();
     for (const audit::Follower::Line& line : *lines) {
       auto session = audit::counted_session(line.text);
@@ -183,7 +200,10 @@ base::Result<std::size_t, base::Error> Counter::step(
     }
     batch_.to = follower_->after();
   }
-  if (batch_.to == batch_.from) return read;
+  if (batch_.to == batch_.from) {
+    at_end_ = ended;
+    return read;
+  }
   auto added = store_.add(batch_);
   store_due_ = !added;
   if (!added) return fail(std::move(added.error()));
@@ -196,6 +216,7 @@ base::Result<std::size_t, base::Error> Counter::step(
     std::ranges::move(sessions_, std::back_inserter(*sessions));
   }
   sessions_.clear();
+  at_end_ = ended;
   return std::max<std::size_t>(read, 1);
 }
 

@@ -266,7 +266,7 @@ std::optional<std::string> DkimSigner::record_problem(std::string_view txt) cons
   const std::string place = "the DKIM record " + record_name();
   const std::string remedy = "; it should be: " + record_text();
   if (txt.find_first_not_of(" \t\r\n") == std::string_view::npos) {
-    return place + " is empty" + remedy;
+    return place + " is not there, or is empty" + remedy;
   }
   const auto record = parse_dkim_record(txt);
   if (!record) return place + " " + record.error().text + remedy;

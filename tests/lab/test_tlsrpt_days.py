@@ -12,6 +12,7 @@ from lab.actions import Reset
 from lab.case import main
 from lab.client import Client, Lost, message
 from lab.procs import wait_for
+from lab.receiver import SCRIPTED, Receiver
 from lab.sternpost import LMTP
 from lab.tlsrpt import ReportCase, tally
 
@@ -91,6 +92,9 @@ class Killed(Load):
                     self.sternpost.stop()
                 else:
                     self.sternpost.kill()
+                if n == 3:
+                    with open(self.sternpost.enforcement, "ab") as file:
+                        file.write(b'{"time":"2026-01-01T00:00:00.000Z","event":"sess')
                 self.sternpost.start()
             time.sleep(1)
         self.under_load(kills)
@@ -143,6 +147,84 @@ class KilledAtMidnight(Load):
                 day = self.clock.today()
         self.clock.at(day, 24, 0, 5)
         self.sums(day)
+
+
+class Enabled(Load):
+    """tls_rpt.enabled comes late in the day: the day's report has the whole day."""
+
+    config = {"tls_rpt": {"enabled": False}}
+
+    def test_the_lines_before_count(self):
+        for domain in self.domains:
+            self.lmtp(domain.rcpt)
+        wait_for(lambda: self.lines() >= len(self.domains), "the lines")
+        self.settle()
+        self.sternpost.stop()
+        self.sternpost.configure({"tls_rpt": {"enabled": True}})
+        self.sternpost.start()
+        self.lmtp(self.domains[0].rcpt)
+        self.settle()
+        self.assert_running()
+        self.clock.at(self.day, 24, 0, 5)
+        self.assertGreaterEqual(self.sums(self.day), len(self.domains) + 1)
+        for domain in self.domains[:3]:     # the strings of the policies are there as well
+            for row in self.report_of(domain)["policies"]:
+                self.assertTrue(row["policy"]["policy-string"])
+
+
+class Many(ReportCase):
+    """kill -9 while the reports about many domains are composed, and while they are sent."""
+
+    COUNT = 400
+    config = {"outbound": {"max_connections_per_mx": 100}}
+
+    @classmethod
+    def publish(cls, lab):
+        lab.domain("many.example", [], extra=[
+            "*.a MX 10 mx.many.example.", f"mx A {cls.address(lab)}",
+            '*.a TXT "v=TLSRPTv1; rua=https://py.collect.example/"'])
+        lab.dns.add_zone("collect.example", [f"py A {SCRIPTED}"])
+        cls.names = [f"d{n}.a.many.example" for n in range(cls.COUNT)]
+        cls.py = Receiver(lab.cert("good", "py.collect.example"))
+        cls.py.set("py.collect.example", 200)
+
+    @classmethod
+    def address(cls, lab):
+        """Of the one MX for all."""
+        host, _ = lab.host("mx.many.example", {})
+        return host.address
+
+    def test_kill(self):
+        self.lab.add(self.py)
+        for begin in range(0, self.COUNT, 50):
+            out = self.lmtp([f"u@{n}" for n in self.names[begin:begin + 50]])
+            self.assertTrue(all(r.ok for r in out.final) and len(out.final) == 50, out)
+        self.settle()
+        self.clock.at(self.day, 24, 0, 2)
+        for _ in range(4):
+            time.sleep(random.uniform(0.5, 2))
+            self.sternpost.kill()
+            self.sternpost.start()
+        wait_for(lambda: all(os.path.exists(self.path_of(n)) for n in self.names), "the files", 60,
+                 0.2)
+        self.assertEqual(self.assert_counted(), self.COUNT)
+        before = {n: self.octets_of(n) for n in self.names}
+        self.send_all()
+        for _ in range(3):
+            wait_for(lambda n=len(self.py.posts()): len(self.py.posts()) > n + 40 or
+                     len({p.body for p in self.py.complete()}) == self.COUNT, "some POSTs", 40)
+            self.sternpost.kill()
+            self.sternpost.start()
+
+        def sent():
+            self.clock.forward(seconds=301)
+            return all(r["state"] == "sent" for r in self.listed()["reports"])
+        wait_for(sent, "all to be sent", 60, 1.2)
+        self.assertEqual({n: self.octets_of(n) for n in self.names}, before)
+        bodies = [p.body for p in self.py.complete()]
+        self.assertEqual(set(bodies), set(before.values()))
+        # What a kill leaves unknown is sent again: so many are under way at a time.
+        self.assertLessEqual(len(bodies), self.COUNT + 3 * 32)
 
 
 class Away(Load):

@@ -321,8 +321,7 @@ class Commands(ReportCase):
             self.sternpost.start()
         self.assertEqual(self.targets(), [f"/{n}" for n in range(4)])
         self.send_all()
-        for domain in self.domains:
-            self.wait_state(domain, "sent")
+        self.wait_all_sent(self.domains)
         self.assertEqual(self.targets(), [f"/{n}" for n in range(4)])
 
 

@@ -322,6 +322,7 @@ class Dane(Results):
         cls.need = [add("need-dane.example"), add("need-unsigned.example", signing=None),
                     add("need-unusable.example", {"tlsa": "1 1 1 " + "11" * 32})]
         cls.plain = add("plain.example", {"cert": "self"})
+        cls.literal = add("literal.example")
         cls.plain_clear = add("p-clear.example", {"starttls": False})
         cls.plain_reset = add("p-reset.example", {"at": {"handshake": Reset()}})
         cls.both = add("both.example", {"tlsa": "3 1 1"}, sts="enforce")
@@ -402,6 +403,14 @@ class Dane(Results):
         self.fine(self.plain, "no-policy-found")
         self.delivered(self.plain_clear, self.lmtp(self.plain_clear.rcpt), tls=False)
         self.failed(self.plain_clear, "no-policy-found", "starttls-not-supported", "not offered")
+
+    def test_an_address_literal_is_no_domain(self):
+        """Nothing can be published for it, and nobody asks for its report."""
+        out = self.lmtp(f"user@[{self.literal.mx.address}]")
+        self.reply(out, "250 2.0.0")
+        lines = wait_for(lambda: self.sternpost.records(event="session",
+                                                        ip=self.literal.mx.address), "a line")
+        self.assertEqual([(r["domain"], r["counted"]) for r in lines], [(None, False)])
 
     def test_a_second_connection_in_cleartext_is_not_counted(self):
         """The handshake fails, nothing forbids cleartext: one failed session, one message."""

@@ -92,7 +92,8 @@ class Receiver:
 
     def start(self):
         """Listens in a daemon thread."""
-        self._sock = socket.create_server((self.address, 443), backlog=256)
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        self._sock = socket.create_server((self.address, 443), family=family, backlog=256)
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
         return self

@@ -224,6 +224,15 @@ class ReportCase(LabCase):
             self.fail(f"{domain.name} is not {states} but {seen}")
         return seen[0]
 
+    def wait_all_sent(self, domains, timeout=40):
+        """Waits until the reports about all these domains are sent."""
+        names = {d.name for d in domains}
+
+        def step():
+            sent = {r["domain"] for r in self.listed()["reports"] if r["state"] == "sent"}
+            return names <= sent
+        wait_for(step, f"{len(names)} reports to be sent", timeout, 0.3)
+
     # -- comparing -----------------------------------------------------------------------------
 
     def assert_counted(self, day=None, part=None, reports=None):

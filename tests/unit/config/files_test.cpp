@@ -101,7 +101,8 @@ TEST_CASE("an unreadable file of conf.d does not hide the mistakes of the others
 
 TEST_CASE("the real surroundings read regular files and nothing else") {
   const Folder folder;
-  const auto real = config::real_surroundings();
+  const base::SystemClock clock;
+  const auto real = config::real_surroundings(clock);
   const auto file = folder.put("x", "hello");
   REQUIRE(real.read_file(file).has_value());
   CHECK(*real.read_file(file) == "hello");
