@@ -26,7 +26,7 @@ class Counter {
   // the days before are closed.
   store::Outcome begin();
 
-  // Counts the next lines, at most some thousands: how many were read; 0: there are no more for
+  // Counts the next lines, at most some 100,000: how many were read; 0: there are no more for
   // now. After an error the same lines are tried again with the next call. `sessions`, where it is
   // not null, gets those that were counted, once that is on disk.
   base::Result<std::size_t, base::Error> step(std::vector<audit::CountedSession>* sessions);

@@ -13,6 +13,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds interval{1};
+// A count costs most for its row and its page in the store: the longer this is, the more sessions
+// share a row, and the fewer times a page is written.
+constexpr std::chrono::seconds counting_interval{60};
 // What was logged before midnight is written and counted by then.
 constexpr std::chrono::seconds grace{3};
 constexpr std::size_t domains_at_once = 250;
@@ -64,7 +67,7 @@ void Service::tick() {
   if (stopped_) return;
   bool more = false;
   try {
-    more = work();
+    more = counting_is_due() ? work() : go_on();
   } catch (const std::exception& error) {
     complain(std::string("internal error: ") + error.what());
   }
@@ -95,23 +98,41 @@ void Service::catch_up() {
   if (counted == Counted::all) close_day();
 }
 
+// A collector gets what was counted while it is new.
+bool Service::counting_is_due() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < count_due_ && parts_.feed == nullptr && !day_is_over()) return false;
+  count_due_ = now + counting_interval;
+  return true;
+}
+
 bool Service::work() {
   const Counted counted = count(steps_at_once);
   if (counted == Counted::all) close_day();
+  if (counted == Counted::some) count_due_ = {};
+  return go_on() || counted == Counted::some;
+}
+
+// All but counting.
+bool Service::go_on() {
   const bool more_to_compose = compose_some();
   if (settings_.send && settings_.identity.complete) (void)sender_.begin_due();
   forget();
-  return more_to_compose || counted == Counted::some;
+  return more_to_compose;
 }
 
 // ---- the day's end ------------------------------------------------------------------------------
 
-void Service::close_day() {
+bool Service::day_is_over() const {
   const base::WallTime now = parts_.clock->wall();
   const store::Day today = day_of(now);
-  const store::Day yesterday = today - std::chrono::days(1);
-  if (counter_.closed() && *counter_.closed() >= yesterday) return;
-  if (now - base::WallTime(today) < grace) return;
+  const bool closed = counter_.closed() && *counter_.closed() >= today - std::chrono::days(1);
+  return !closed && now - base::WallTime(today) >= grace;
+}
+
+void Service::close_day() {
+  if (!day_is_over()) return;
+  const store::Day yesterday = day_of(parts_.clock->wall()) - std::chrono::days(1);
   auto closed = counter_.close_through(yesterday);
   if (!closed) return complain(closed.error().text);
   base::log_info("", "TLS reports: the day " + tlsrpt::day_text(yesterday) + " is closed");
