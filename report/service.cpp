@@ -23,8 +23,10 @@ constexpr int steps_at_once = 8;
 
 store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
 
-Sender::Parts sender_parts(const Service::Parts& parts, const ReportFiles& files) {
+Sender::Parts sender_parts(const Settings& settings, const Service::Parts& parts,
+                           const ReportFiles& files) {
   Sender::Parts out;
+  out.submitter = settings.identity.submitter.domain;
   out.executor = parts.executor;
   out.clock = parts.clock;
   out.reports = parts.reports;
@@ -44,7 +46,7 @@ Service::Service(Settings settings, Parts parts)
       parts_(std::move(parts)),
       files_(settings_.directory),
       counter_(settings_.log, *parts_.reports, *parts_.clock),
-      sender_(sender_parts(parts_, files_)),
+      sender_(sender_parts(settings_, parts_, files_)),
       timer_(parts_.executor) {}
 
 void Service::start() {
@@ -131,8 +133,15 @@ bool Service::day_is_over() const {
 }
 
 void Service::close_day() {
+  const store::Day today = day_of(parts_.clock->wall());
+  const store::Day yesterday = today - std::chrono::days(1);
+  if (counter_.closed() && *counter_.closed() >= today) {
+    // The clock was ahead, and what is counted for a day that was closed then cannot go back.
+    complain("the clock says " + tlsrpt::day_text(today) + ", but the days up to " +
+             tlsrpt::day_text(*counter_.closed()) + " were closed when it was ahead: until then " +
+             "sessions are counted for " + tlsrpt::day_text(counter_.open_day()));
+  }
   if (!day_is_over()) return;
-  const store::Day yesterday = day_of(parts_.clock->wall()) - std::chrono::days(1);
   auto closed = counter_.close_through(yesterday);
   if (!closed) return complain(closed.error().text);
   base::log_info("", "TLS reports: the day " + tlsrpt::day_text(yesterday) + " is closed");
