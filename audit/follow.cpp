@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -81,10 +82,18 @@ void Follower::close() {
 }
 
 // Whether the open file is the one that is being written.
-bool Follower::is_current() const {
+bool Follower::is_current() const { return is_at(log_); }
+
+// Whether it was rotated by its writer, which then writes no more to it.
+bool Follower::is_rotated() const {
+  return std::ranges::any_of(rotated_files(log_),
+                             [this](const RotatedFile& file) { return is_at(file.path); });
+}
+
+bool Follower::is_at(const std::filesystem::path& path) const {
   struct stat open {};
   struct stat named {};
-  if (::fstat(fd_, &open) != 0 || ::stat(log_.c_str(), &named) != 0) return false;
+  if (::fstat(fd_, &open) != 0 || ::stat(path.c_str(), &named) != 0) return false;
   return open.st_ino == named.st_ino && open.st_dev == named.st_dev;
 }
 
@@ -220,9 +229,10 @@ base::Result<std::vector<Follower::Line>, base::Error> Follower::next() {
     if (!lines.empty()) return lines;
     if (*got > 0) continue;
     if (current || reopened) return lines;
-    // A file that was moved away is written on until the writer notices: nothing is behind it before
-    // the file that goes on where it ends, or a while later another one.
-    if (choose(first_).first != after_ + 1 && ++waited_ < calls_waited) return lines;
+    // A file that somebody moved away is written on until the writer notices: nothing is behind it
+    // before the file that goes on where it ends, or a while later another one.
+    const bool done = is_rotated() || choose(first_).first == after_ + 1;
+    if (!done && ++waited_ < calls_waited) return lines;
     waited_ = 0;
     close();
     reopened = true;

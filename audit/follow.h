@@ -45,6 +45,8 @@ class Follower {
   base::Result<std::size_t, base::Error> fill();
   void take_lines(std::vector<Line>& lines);
   bool is_current() const;
+  bool is_rotated() const;
+  bool is_at(const std::filesystem::path& path) const;
   bool is_cut() const;
   void close();
 
