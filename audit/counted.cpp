@@ -16,28 +16,37 @@ std::optional<std::string_view> behind(std::string_view line, std::string_view k
   return line.substr(at + key.size());
 }
 
-// The string that `text` begins with; "" for null and whatever else.
-std::string string_at(std::optional<std::string_view> text) {
-  if (!text || text->empty() || text->front() != '"') return {};
+// Takes `word` from the start of `text`, where it stands there.
+bool take(std::string_view& text, std::string_view word) {
+  if (!text.starts_with(word)) return false;
+  text.remove_prefix(word.size());
+  return true;
+}
+
+// Takes the string that `text` begins with.
+std::optional<std::string> take_string(std::string_view& text) {
+  if (text.empty() || text.front() != '"') return std::nullopt;
   std::size_t end = 1;
   bool escaped = false;
-  while (end < text->size() && (*text)[end] != '"') {
-    if ((*text)[end] == '\\') {
+  while (end < text.size() && text[end] != '"') {
+    if (text[end] == '\\') {
       escaped = true;
       ++end;
     }
     ++end;
   }
-  if (end >= text->size()) return {};
-  if (!escaped) return std::string(text->substr(1, end - 1));
-  const json value = json::parse(text->substr(0, end + 1), nullptr, false);
-  return value.is_string() ? value.get<std::string>() : std::string();
+  if (end >= text.size()) return std::nullopt;
+  const std::string_view whole = text.substr(0, end + 1);
+  text.remove_prefix(whole.size());
+  if (!escaped) return std::string(whole.substr(1, end - 1));
+  const json value = json::parse(whole, nullptr, false);
+  if (!value.is_string()) return std::nullopt;
+  return value.get<std::string>();
 }
 
-std::string member(const json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || !found->is_string()) return {};
-  return found->get<std::string>();
+// The string that `text` begins with; "" for null and whatever else.
+std::string string_at(std::optional<std::string_view> text) {
+  return text ? take_string(*text).value_or("") : std::string();
 }
 
 std::optional<tlsrpt::PolicyType> policy_type(std::string_view word) {
@@ -48,53 +57,69 @@ std::optional<tlsrpt::PolicyType> policy_type(std::string_view word) {
   return std::nullopt;
 }
 
-std::optional<PolicyResult> result_of(const json& object) {
-  if (!object.is_object()) return std::nullopt;
-  const auto type = policy_type(member(object, "policy_type"));
-  const auto types = object.find("result_types");
-  if (!type || types == object.end() || !types->is_array()) return std::nullopt;
-  PolicyResult result;
-  result.policy_type = *type;
-  result.policy_domain = member(object, "policy_domain");
-  result.policy_digest = member(object, "policy_digest");
-  result.reason = member(object, "reason");
-  for (const json& one : *types) {
-    if (one.is_string()) result.result_types.push_back(one.get<std::string>());
-  }
-  return result;
+// `["certificate-expired",…]`
+bool take_strings(std::string_view& text, std::vector<std::string>& strings) {
+  if (!take(text, "[")) return false;
+  if (take(text, "]")) return true;
+  do {
+    auto string = take_string(text);
+    if (!string) return false;
+    strings.push_back(std::move(*string));
+  } while (take(text, ","));
+  return take(text, "]");
+}
+
+// One entry of `results`; the policy type apart, whose word may be one that is not known.
+bool take_result(std::string_view& text, PolicyResult& result, std::string& type) {
+  const auto string = [&text](std::string_view key, std::string& into) {
+    if (!take(text, key)) return false;
+    auto found = take_string(text);
+    if (found) into = std::move(*found);
+    return found.has_value();
+  };
+  return string("{\"policy_type\":", type) &&
+         string(",\"policy_domain\":", result.policy_domain) &&
+         string(",\"policy_digest\":", result.policy_digest) &&
+         take(text, ",\"result_types\":") && take_strings(text, result.result_types) &&
+         string(",\"reason\":", result.reason) && take(text, "}");
+}
+
+// `results`, as render() writes it: a general parser takes longer for it than all else that a
+// session costs. Empty where it is anything else.
+std::vector<PolicyResult> take_results(std::string_view& text) {
+  std::vector<PolicyResult> results;
+  if (!take(text, "[")) return results;
+  do {
+    PolicyResult result;
+    std::string word;
+    if (!take_result(text, result, word)) return {};
+    const auto type = policy_type(word);
+    if (!type) continue;
+    result.policy_type = *type;
+    results.push_back(std::move(result));
+  } while (take(text, ","));
+  if (!take(text, "]")) return {};
+  return results;
 }
 
 }  // namespace
 
 std::optional<CountedSession> counted_session(std::string_view line) {
-  static constexpr std::string_view results_key = ",\"results\":";
-  static constexpr std::string_view behind_results = ",\"requirement\":";
-  if (line.find(",\"event\":\"session\"") == std::string_view::npos) return std::nullopt;
-  if (line.find(",\"counted\":true") == std::string_view::npos) return std::nullopt;
-  const std::size_t from = line.find(results_key);
-  const std::size_t to = line.find(behind_results);
-  if (from == std::string_view::npos || to == std::string_view::npos || to < from) {
-    return std::nullopt;
-  }
-  const std::size_t begin = from + results_key.size();
-  const json list = json::parse(line.substr(begin, to - begin), nullptr, false);
-  if (!list.is_array()) return std::nullopt;
-  CountedSession session;
-  for (const json& one : list) {
-    if (auto result = result_of(one)) session.results.push_back(std::move(*result));
-  }
   static constexpr std::string_view start = "{\"time\":";
-  if (session.results.empty() || !line.starts_with(start)) return std::nullopt;
-  const auto time = parse_rfc3339(string_at(line.substr(start.size())));
-  if (!time) return std::nullopt;
+  if (!take(line, start)) return std::nullopt;
+  const auto time = parse_rfc3339(take_string(line).value_or(""));
+  if (!time || !line.starts_with(",\"event\":\"session\"")) return std::nullopt;
+  auto rest = behind(line, ",\"counted\":true,\"results\":");
+  if (!rest) return std::nullopt;
+  CountedSession session;
   session.time = *time;
+  session.results = take_results(*rest);
   session.domain = string_at(behind(line, ",\"domain\":"));
-  if (session.domain.empty()) return std::nullopt;
-  const std::string_view rest = line.substr(to);
-  session.mx = string_at(behind(rest, ",\"mx\":"));
-  session.ip = string_at(behind(rest, ",\"ip\":"));
-  session.source_ip = string_at(behind(rest, ",\"source_ip\":"));
-  session.helo = string_at(behind(rest, ",\"helo\":"));
+  if (session.results.empty() || session.domain.empty()) return std::nullopt;
+  session.mx = string_at(behind(*rest, ",\"mx\":"));
+  session.ip = string_at(behind(*rest, ",\"ip\":"));
+  session.source_ip = string_at(behind(*rest, ",\"source_ip\":"));
+  session.helo = string_at(behind(*rest, ",\"helo\":"));
   return session;
 }
 

@@ -118,16 +118,16 @@ bool Follower::is_cut() const {
 }
 
 // The file that holds the line behind after_, or the first one behind it that there is; no path:
-// none. `at_its_end`: the file that held line after_ has no more; where lines are missing behind
-// it, the next file begins later than with the line behind after_.
-Follower::Choice Follower::choose(bool at_its_end) const {
+// none. `ended`: the first line's number of a file that has no more, 0: none is known. Where lines
+// are missing behind that one, the next file begins later than with the line behind after_.
+Follower::Choice Follower::choose(std::uint64_t ended) const {
   Choice best;
   for (const std::filesystem::path& file : chain_files(log_)) {
     const std::uint64_t first = first_number(file);
     if (first == 0) continue;
-    const bool behind = first > after_;
-    if (best.file.empty() || first <= after_ + 1 || (behind && at_its_end)) best = {file, first};
-    if (behind) break;
+    const bool over = best.first == ended || best.first == 0;  // none before this one holds it
+    if (first <= after_ + 1 || over) best = {file, first};
+    if (first > after_) break;
   }
   return best;
 }
@@ -152,15 +152,16 @@ base::Result<bool, base::Error> Follower::open(const Choice& choice) {
     return base::fail(std::move(start.error()));
   }
   offset_ = *start;
+  first_ = choice.first;
   return true;
 }
 
 // A rotation may come between any two steps: a file may have moved to a place in the folder that
 // was listed already, and a name may stand for the next file.
-base::Result<bool, base::Error> Follower::open(bool at_its_end) {
+base::Result<bool, base::Error> Follower::open(std::uint64_t ended) {
   for (int tries = 0; tries < 10; ++tries) {
-    Choice choice = choose(at_its_end);
-    if (choice.first > after_ + 1) choice = choose(at_its_end);
+    Choice choice = choose(ended);
+    if (choice.first > after_ + 1) choice = choose(ended);
     if (choice.file.empty()) return false;
     auto opened = open(choice);
     if (!opened || *opened) return opened;
@@ -206,7 +207,7 @@ base::Result<std::vector<Follower::Line>, base::Error> Follower::next() {
   for (bool reopened = false;;) {
     if (fd_ >= 0 && is_cut()) close();
     if (fd_ < 0) {
-      auto opened = open(reopened);
+      auto opened = open(reopened ? first_ : 0);
       if (!opened) return base::fail(std::move(opened.error()));
       if (!*opened) return lines;
     }

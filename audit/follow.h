@@ -38,8 +38,8 @@ class Follower {
     std::filesystem::path file;
     std::uint64_t first = 0;  // number of its first line
   };
-  Choice choose(bool at_its_end) const;
-  base::Result<bool, base::Error> open(bool at_its_end);
+  Choice choose(std::uint64_t ended) const;
+  base::Result<bool, base::Error> open(std::uint64_t ended);
   base::Result<bool, base::Error> open(const Choice& choice);
   base::Result<std::uint64_t, base::Error> start_of(int fd, std::uint64_t size) const;
   base::Result<std::size_t, base::Error> fill();
@@ -51,6 +51,7 @@ class Follower {
   std::filesystem::path log_;
   std::uint64_t after_;
   int fd_ = -1;
+  std::uint64_t first_ = 0;   // number of the file's first line
   std::uint64_t offset_ = 0;  // in the file, of the end of `buffer_`
   std::string buffer_;
   std::size_t taken_ = 0;     // of buffer_, by lines that were returned

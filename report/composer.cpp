@@ -97,6 +97,35 @@ std::optional<tlsrpt::PolicyRows> rows_of(const json& object) {
   return rows;
 }
 
+std::size_t place_of(const std::vector<store::PolicyCount>& policies, std::string_view digest) {
+  const auto found = std::ranges::find(policies, digest, &store::PolicyCount::digest);
+  return static_cast<std::size_t>(found - policies.begin());
+}
+
+// Where policies or failures are too many to be told apart, some failures have no policy of their
+// own: they go to the row of such policies, or else to the one with the most failures.
+void add_strays(const store::DomainCounts& counts, tlsrpt::Report& report) {
+  if (report.policies.empty()) return;
+  const std::size_t folded = place_of(counts.policies, "");
+  tlsrpt::PolicyRows& rows =
+      folded < report.policies.size()
+          ? report.policies[folded]
+          : *std::ranges::max_element(report.policies, {}, &tlsrpt::PolicyRows::failures);
+  for (const store::FailureCount& failure : counts.failures) {
+    if (place_of(counts.policies, failure.digest) < counts.policies.size()) continue;
+    tlsrpt::FailureRow row = failure_row(failure);
+    const auto alike = std::ranges::find_if(rows.details, [&row](tlsrpt::FailureRow one) {
+      one.count = row.count;
+      return one == row;
+    });
+    if (alike != rows.details.end()) {
+      alike->count += row.count;
+    } else {
+      rows.details.push_back(std::move(row));
+    }
+  }
+}
+
 }  // namespace
 
 tlsrpt::Report compose(const Identity& identity, store::Day day, const store::DomainCounts& counts,
@@ -126,14 +155,7 @@ tlsrpt::Report compose(const Identity& identity, store::Day day, const store::Do
     }
     report.policies.push_back(std::move(rows));
   }
-  // Failures that are too many to be told apart have no policy of their own.
-  const bool has_own = std::ranges::any_of(
-      counts.policies, [](const store::PolicyCount& count) { return count.digest.empty(); });
-  const auto worst = std::ranges::max_element(report.policies, {}, &tlsrpt::PolicyRows::failures);
-  for (const store::FailureCount& failure : counts.failures) {
-    if (!failure.digest.empty() || has_own || worst == report.policies.end()) continue;
-    worst->details.push_back(failure_row(failure));
-  }
+  add_strays(counts, report);
   return report;
 }
 
@@ -184,7 +206,7 @@ Totals totals_of(const tlsrpt::Report& report) {
 }
 
 std::chrono::seconds jitter(std::string_view domain, std::string_view relay) {
-  std::uint64_t hash = 1469598103934665603ULL;  // FNV-1a: spreads well, and needs no secret
+  std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a: spreads well, and needs no secret
   for (const std::string_view part : {relay, std::string_view("\0", 1), domain}) {
     for (const char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
   }

@@ -1,6 +1,7 @@
 #include "report/counter.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "audit/chain.h"
 #include "base/domain.h"
@@ -21,6 +22,11 @@ bool is_fetch_failure(std::string_view type) {
   return type == tlsrpt::to_string(ResultType::sts_policy_fetch_error) ||
          type == tlsrpt::to_string(ResultType::sts_policy_invalid) ||
          type == tlsrpt::to_string(ResultType::sts_webpki_invalid);
+}
+
+template <class Row>
+auto place_of(const Row& row) {
+  return std::tie(row.day, row.domain, row.digest);
 }
 
 void append(std::string& key, std::string_view part) {
@@ -47,7 +53,7 @@ base::Result<std::uint64_t, base::Error> Counter::before_today() const {
     const auto first = audit::read_first_line(file);
     if (!first) continue;
     const auto time = audit::parse_rfc3339(first->time);
-    if (time && day_of(*time) < today) after = first->seq - 1;
+    if (time && first->seq > 0 && day_of(*time) < today) after = first->seq - 1;
   }
   audit::Follower follower(log_, after);
   for (;;) {
@@ -63,13 +69,27 @@ base::Result<std::uint64_t, base::Error> Counter::before_today() const {
   }
 }
 
+// A loss of power can take from the log's end what was counted: the store is on the disk earlier
+// than the log. Those numbers then go to new lines, which are to be counted.
+base::Result<std::uint64_t, base::Error> Counter::still_there(std::uint64_t counted) const {
+  const auto last = audit::read_last_number(log_);
+  if (!last) return fail(std::move(last.error()));
+  return *last > 0 ? std::min(*last, counted) : counted;
+}
+
 store::Outcome Counter::begin() {
   auto progress = store_.progress();
   if (!progress) return fail(std::move(progress.error()));
   closed_ = progress->closed;
   std::uint64_t after = 0;
   if (progress->counted) {
-    after = *progress->counted;
+    auto last = still_there(*progress->counted);
+    if (!last) return fail(std::move(last.error()));
+    after = *last;
+    if (after != *progress->counted) {
+      auto begun = store_.begin_counting(after);
+      if (!begun) return begun;
+    }
   } else {
     auto found = before_today();
     if (!found) return fail(std::move(found.error()));
@@ -168,11 +188,14 @@ void Counter::count_failures(const audit::CountedSession& session,
 base::Result<std::size_t, base::Error> Counter::step(
     std::vector<audit::CountedSession>* sessions) {
   std::size_t read = 0;
+  bool ended = false;
+  at_end_ = false;
   while (!store_due_ && batch_.policies.size() + batch_.failures.size() < rows_at_once &&
          read < lines_at_once) {
     auto lines = follower_->next();
     if (!lines) return fail(std::move(lines.error()));
-    if (lines->empty()) break;
+    ended = lines->empty();
+    if (ended) break;
     read += lines->size();
     for (const audit::Follower::Line& line : *lines) {
       auto session = audit::counted_session(line.text);
@@ -182,7 +205,13 @@ base::Result<std::size_t, base::Error> Counter::step(
     }
     batch_.to = follower_->after();
   }
-  if (batch_.to == batch_.from) return read;
+  if (batch_.to == batch_.from) {
+    at_end_ = ended;
+    return read;
+  }
+  // In the order of the tables, so that each of their pages is read and written once.
+  std::ranges::sort(batch_.policies, {}, place_of<store::PolicyCount>);
+  std::ranges::sort(batch_.failures, {}, place_of<store::FailureCount>);
   auto added = store_.add(batch_);
   store_due_ = !added;
   if (!added) return fail(std::move(added.error()));
@@ -195,6 +224,7 @@ base::Result<std::size_t, base::Error> Counter::step(
     std::ranges::move(sessions_, std::back_inserter(*sessions));
   }
   sessions_.clear();
+  at_end_ = ended;
   return std::max<std::size_t>(read, 1);
 }
 

@@ -30,6 +30,8 @@ class Counter {
   // now. After an error the same lines are tried again with the next call. `sessions`, where it is
   // not null, gets those that were counted, once that is on disk.
   base::Result<std::size_t, base::Error> step(std::vector<audit::CountedSession>* sessions);
+  // Whether the last step() came to the log's end. While lines keep coming no step reads none.
+  bool at_end() const { return at_end_; }
 
   // Today or the first day that is not closed: the day that a session of now belongs to.
   store::Day open_day() const;
@@ -39,6 +41,7 @@ class Counter {
 
  private:
   base::Result<std::uint64_t, base::Error> before_today() const;
+  base::Result<std::uint64_t, base::Error> still_there(std::uint64_t counted) const;
   void count(const audit::CountedSession& session);
   void count_failures(const audit::CountedSession& session, const audit::PolicyResult& result,
                       store::Day day);
@@ -54,6 +57,7 @@ class Counter {
   std::unordered_map<std::string, std::size_t> failures_;
   std::vector<audit::CountedSession> sessions_;
   bool store_due_ = false;
+  bool at_end_ = false;
 };
 
 // Whether all that failed was fetching the policy: where one was cached the session says nothing

@@ -37,8 +37,8 @@ std::optional<tlsrpt::Endpoint> endpoint_of(const std::string& uri) {
 class UnderWay {
  public:
   using Set = std::set<std::pair<store::Day, std::string>>;
-  UnderWay(std::shared_ptr<Set> set, const store::ReportRow& row)
-      : set_(std::move(set)), key_(row.day, row.domain) {}
+  UnderWay(std::shared_ptr<Set> set, store::Day day, const std::string& domain)
+      : set_(std::move(set)), key_(day, domain) {}
   ~UnderWay() { set_->erase(key_); }
   UnderWay(const UnderWay&) = delete;
   UnderWay& operator=(const UnderWay&) = delete;
@@ -68,7 +68,7 @@ bool Sender::begin_due() {
 }
 
 asio::awaitable<void> Sender::run(Sender* self, store::ReportRow row) {
-  const UnderWay under_way(self->under_way_, row);
+  const UnderWay under_way(self->under_way_, row.day, row.domain);
   const std::string name = about(row);
   try {
     co_await self->deliver(std::move(row), false);
@@ -77,11 +77,20 @@ asio::awaitable<void> Sender::run(Sender* self, store::ReportRow row) {
   }
 }
 
-asio::awaitable<bool> Sender::send_now(store::ReportRow row) {
-  if (!under_way_->emplace(row.day, row.domain).second) co_return false;
-  const UnderWay under_way(under_way_, row);
-  if (row.state == store::ReportState::not_asked) row.state = store::ReportState::waiting;
-  co_await deliver(std::move(row), true);
+// The row is read here, once nobody else has it: since the caller saw it, it may have been sent.
+asio::awaitable<bool> Sender::send_now(store::Day day, std::string domain) {
+  if (!under_way_->emplace(day, domain).second) co_return false;
+  const UnderWay under_way(under_way_, day, domain);
+  auto row = parts_.reports->report(day, domain);
+  const auto endpoints = parts_.reports->endpoints(day, domain);
+  if (!row || !*row || !endpoints) co_return false;
+  const auto has_it = [](const store::EndpointRow& endpoint) {
+    return endpoint.state == store::EndpointState::accepted;
+  };
+  if (!endpoints->empty() && std::ranges::all_of(*endpoints, has_it)) co_return false;
+  // Nobody was found who wants it, or nobody looked: from the start.
+  if (endpoints->empty()) (*row)->state = store::ReportState::waiting;
+  co_await deliver(std::move(**row), true);
   co_return true;
 }
 
@@ -89,8 +98,10 @@ asio::awaitable<bool> Sender::send_now(store::ReportRow row) {
 
 asio::awaitable<void> Sender::deliver(store::ReportRow row, bool at_once) {
   if (row.state == store::ReportState::waiting) co_await look_up(row);
-  const bool again = at_once && row.state == store::ReportState::failed;
-  if (row.state != store::ReportState::sending && !again) co_return;
+  const bool sending = row.state == store::ReportState::sending;
+  const bool over =
+      row.state == store::ReportState::failed || row.state == store::ReportState::sent;
+  if (!sending && !(at_once && over)) co_return;
   auto endpoints = parts_.reports->endpoints(row.day, row.domain);
   if (!endpoints) {
     base::log_error("", about(row) + ": " + endpoints.error().text);

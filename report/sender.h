@@ -42,9 +42,9 @@ class Sender {
   // Begins with reports whose time has come, a few at a time. False: there are more.
   bool begin_due();
 
-  // One report now, whatever its time, those given up once more; returns when each of its
-  // endpoints was tried. Not one that is under way already: false.
-  boost::asio::awaitable<bool> send_now(store::ReportRow row);
+  // One report now, whatever its time, those kept or given up too; returns when each of its
+  // endpoints that has not taken it was tried. Not one that all have, or that is under way: false.
+  boost::asio::awaitable<bool> send_now(store::Day day, std::string domain);
 
   // What would be sent for a report: each endpoint's message, or the head of the POST. The words
   // of why nothing would be, in `nothing`.

@@ -20,10 +20,8 @@ constexpr int steps_at_once = 8;
 
 store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
 
-Sender::Parts sender_parts(const Settings& settings, const Service::Parts& parts,
-                           const ReportFiles& files) {
+Sender::Parts sender_parts(const Service::Parts& parts, const ReportFiles& files) {
   Sender::Parts out;
-  out.submitter = settings.identity.submitter.domain;
   out.executor = parts.executor;
   out.clock = parts.clock;
   out.reports = parts.reports;
@@ -43,7 +41,7 @@ Service::Service(Settings settings, Parts parts)
       parts_(std::move(parts)),
       files_(settings_.directory),
       counter_(settings_.log, *parts_.reports, *parts_.clock),
-      sender_(sender_parts(settings_, parts_, files_)),
+      sender_(sender_parts(parts_, files_)),
       timer_(parts_.executor) {}
 
 void Service::start() {
@@ -76,36 +74,34 @@ void Service::tick() {
   });
 }
 
-// True: there are more lines. The collector gets what was counted, once it is on disk.
-base::Result<bool, base::Error> Service::count_some() {
-  std::vector<audit::CountedSession> sessions;
-  auto counted = counter_.step(parts_.feed != nullptr ? &sessions : nullptr);
-  if (!counted) return base::fail(std::move(counted.error()));
-  if (!sessions.empty()) parts_.feed->take(std::move(sessions));
-  return *counted > 0;
+// At most so many steps; `all`: up to the log's end.
+Service::Counted Service::count(int steps) {
+  for (int i = 0; i < steps; ++i) {
+    std::vector<audit::CountedSession> sessions;
+    auto counted = counter_.step(parts_.feed != nullptr ? &sessions : nullptr);
+    if (!counted) {
+      complain(counted.error().text);
+      return Counted::failed;
+    }
+    if (!sessions.empty()) parts_.feed->take(std::move(sessions));
+    if (counter_.at_end()) return Counted::all;
+  }
+  return Counted::some;
 }
 
 void Service::catch_up() {
-  for (;;) {
-    auto more = count_some();
-    if (!more) return complain(more.error().text);
-    if (!*more) return close_day();
-  }
+  Counted counted = Counted::some;
+  while (counted == Counted::some) counted = count(steps_at_once);
+  if (counted == Counted::all) close_day();
 }
 
-// Whether there is more to do at once.
 bool Service::work() {
-  bool more_to_count = true;
-  for (int i = 0; i < steps_at_once && more_to_count; ++i) {
-    auto more = count_some();
-    if (!more) complain(more.error().text);
-    more_to_count = more && *more;
-    if (more && !*more) close_day();
-  }
+  const Counted counted = count(steps_at_once);
+  if (counted == Counted::all) close_day();
   const bool more_to_compose = compose_some();
   if (settings_.send && settings_.identity.complete) (void)sender_.begin_due();
   forget();
-  return more_to_count || more_to_compose;
+  return more_to_compose || counted == Counted::some;
 }
 
 // ---- the day's end ------------------------------------------------------------------------------
@@ -140,7 +136,7 @@ store::ReportRow Service::row_for(const tlsrpt::Report& report) const {
   return row;
 }
 
-// A part of the oldest closed day that has counts; true: there is more.
+// A part of the oldest closed day that has counts; false: there is none, or it cannot be done now.
 bool Service::compose_some() {
   if (!counter_.closed()) return false;
   auto day = parts_.reports->oldest_counted(*counter_.closed());
@@ -149,16 +145,16 @@ bool Service::compose_some() {
     return false;
   }
   if (!*day) return false;
-  auto more = compose_chunk(**day);
-  if (more) return *more;
+  const auto composed = compose_chunk(**day);
+  if (composed) return true;
   complain("the day " + tlsrpt::day_text(**day) + " cannot be composed, which is tried again: " +
-           more.error().text);
+           composed.error().text);
   return false;
 }
 
 // Files first, then their rows: a report is there, whole and on disk, before anything else knows of
 // it. What a kill leaves between the two is composed again, and nobody has seen it.
-base::Result<bool, base::Error> Service::compose_chunk(store::Day day) {
+store::Outcome Service::compose_chunk(store::Day day) {
   auto counts = parts_.reports->counts(day, "", domains_at_once);
   if (!counts) return base::fail(std::move(counts.error()));
   std::vector<store::ReportRow> made;
@@ -179,9 +175,9 @@ base::Result<bool, base::Error> Service::compose_chunk(store::Day day) {
   if (!synced) return base::fail(std::move(synced.error()));
   auto stored = parts_.reports->put_reports(made);
   if (!stored) return base::fail(std::move(stored.error()));
-  const bool more = made.size() == domains_at_once;
-  if (!more) base::log_info("", "TLS reports of " + tlsrpt::day_text(day) + " are composed");
-  return more;
+  const bool last = made.size() < domains_at_once;
+  if (last) base::log_info("", "TLS reports of " + tlsrpt::day_text(day) + " are composed");
+  return {};
 }
 
 void Service::forget() {

@@ -51,6 +51,9 @@ class Service {
   // From now on, every second, until stop().
   void start();
   void stop();
+  // What start() does every second: true where there is more to do at once. Tests call it to run
+  // days in milliseconds.
+  bool work();
   // Counts what the log holds now, and closes the day where it is over; for commands, and for the
   // last time before the end.
   void catch_up();
@@ -62,12 +65,12 @@ class Service {
 
  private:
   using Json = nlohmann::json;
+  enum class Counted { all, some, failed };
   void tick();
-  bool work();
-  base::Result<bool, base::Error> count_some();
+  Counted count(int steps);
   void close_day();
   bool compose_some();
-  base::Result<bool, base::Error> compose_chunk(store::Day day);
+  store::Outcome compose_chunk(store::Day day);
   void forget();
   void complain(const std::string& text);
   tlsrpt::Report composed(store::Day day, const store::DomainCounts& counts) const;

@@ -242,16 +242,10 @@ asio::awaitable<json> Service::send_rows(store::Day day, std::optional<std::stri
   std::size_t left = found->size();
   json out;
   out["reports"] = json::array();
-  for (store::ReportRow& row : *found) {
+  for (const store::ReportRow& row : *found) {
     if (std::chrono::steady_clock::now() >= end) break;
     --left;
-    // While others were tried, the daemon's own round may have sent this one.
-    auto fresh = parts_.reports->report(day, row.domain);
-    if (!fresh || !*fresh) continue;
-    row = std::move(**fresh);
-    if (row.state == store::ReportState::kept) row.state = store::ReportState::waiting;
-    bool sent = false;
-    if (row.state != store::ReportState::sent) sent = co_await sender_.send_now(row);
+    const bool sent = co_await sender_.send_now(day, row.domain);
     auto now = parts_.reports->report(day, row.domain);
     if (!now || !*now) continue;
     json one = row_json(**now);

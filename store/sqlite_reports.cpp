@@ -274,7 +274,7 @@ Outcome SqliteReports::add_failure(const FailureCount& full) {
 // ---- composing ----------------------------------------------------------------------------------
 
 base::Result<std::optional<Day>, base::Error> SqliteReports::oldest_counted(Day last) {
-  auto statement = use("SELECT min(day) FROM report_policy WHERE day <= ?1 HAVING min(day) >= 0");
+  auto statement = use("SELECT day FROM report_policy WHERE day <= ?1 ORDER BY day LIMIT 1");
   if (!statement) return fail(std::move(statement.error()));
   auto row = (*statement)->bind(1, number_of(last)).step();
   if (!row) return fail(std::move(row.error()));
