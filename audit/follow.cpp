@@ -16,6 +16,7 @@ namespace audit {
 namespace {
 
 constexpr std::size_t piece = 256 * 1024;
+constexpr unsigned calls_waited = 4;  // of next(), which comes every second
 constexpr std::uint64_t search_until = 64 * 1024;  // octets that are read rather than searched
 constexpr std::size_t foreign_start = 1024 * 1024;  // of a file, that is passed over
 
@@ -219,6 +220,10 @@ base::Result<std::vector<Follower::Line>, base::Error> Follower::next() {
     if (!lines.empty()) return lines;
     if (*got > 0) continue;
     if (current || reopened) return lines;
+    // A file that was moved away is written on until the writer notices: nothing is behind it before
+    // the file that goes on where it ends, or a while later another one.
+    if (choose(first_).first != after_ + 1 && ++waited_ < calls_waited) return lines;
+    waited_ = 0;
     close();
     reopened = true;
   }

@@ -55,6 +55,7 @@ class Follower {
   std::uint64_t offset_ = 0;  // in the file, of the end of `buffer_`
   std::string buffer_;
   std::size_t taken_ = 0;     // of buffer_, by lines that were returned
+  unsigned waited_ = 0;       // calls in which a file that was moved had no more
   bool discarding_ = false;   // inside a line that is longer than the buffer
 };
 

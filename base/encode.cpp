@@ -166,4 +166,45 @@ bool is_ascii(std::string_view text) {
   return true;
 }
 
+namespace {
+
+void append_unit(std::string& out, std::uint32_t unit) {
+  static constexpr char digits[] = "0123456789abcdef";
+  out += "\\u";
+  for (int shift = 12; shift >= 0; shift -= 4) out += digits[(unit >> shift) & 0xF];
+}
+
+}  // namespace
+
+std::string json_in_ascii(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  while (!json.empty()) {
+    const auto lead = static_cast<unsigned char>(json.front());
+    if (lead < 0x7F) {
+      out += json.front();
+      json.remove_prefix(1);
+      continue;
+    }
+    const std::size_t length = utf8_length_at(json);
+    if (length < 2) {
+      append_unit(out, lead == 0x7F ? 0x7F : 0xFFFD);
+      json.remove_prefix(1);
+      continue;
+    }
+    std::uint32_t value = lead & (0xFFU >> (length + 1));
+    for (const char c : json.substr(1, length - 1)) {
+      value = value << 6 | (static_cast<unsigned char>(c) & 0x3FU);
+    }
+    if (value >= 0x10000) {
+      append_unit(out, 0xD800 + ((value - 0x10000) >> 10));
+      append_unit(out, 0xDC00 + ((value - 0x10000) & 0x3FF));
+    } else {
+      append_unit(out, value);
+    }
+    json.remove_prefix(length);
+  }
+  return out;
+}
+
 }  // namespace base

@@ -21,6 +21,10 @@ std::string_view trim(std::string_view text);          // SP, HTAB
 // Control characters and DEL become '?'; for replies and logs.
 std::string printable(std::string_view text);
 
+// JSON text with all that is not printable ASCII as \uXXXX, so that a terminal which shows it obeys
+// nobody: outside of strings JSON has nothing else.
+std::string json_in_ascii(std::string_view json);
+
 bool is_ascii(std::string_view text);
 // RFC 3629 §4: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);

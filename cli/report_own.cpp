@@ -3,8 +3,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <ostream>
+#include <sstream>
 
+#include "base/encode.h"
 #include "report/composer.h"
+#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -31,7 +34,12 @@ std::string padded(std::string text, std::size_t width, bool right = false) {
 
 // ---- list ---------------------------------------------------------------------------------------
 
-std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : ""; }
+std::string raw_text(const json& value) {
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+// Much of it comes from MX hosts, endpoints and the DNS: a terminal must not obey it.
+std::string text_of(const json& value) { return tlsrpt::without_controls(raw_text(value)); }
 
 void print_endpoint(const json& endpoint, std::ostream& out) {
   out << "    " << text_of(endpoint["uri"]) << ": " << text_of(endpoint["state"]);
@@ -68,13 +76,14 @@ void print_list(const json& reply, std::ostream& out) {
 
 // ---- show ---------------------------------------------------------------------------------------
 
-void print_detail(const tlsrpt::FailureRow& row, std::ostream& out) {
+void print_detail(const tlsrpt::FailureRow& row, std::ostream& to) {
+  std::ostringstream out;
   out << "      " << row.count << " x " << tlsrpt::to_string(row.type);
   if (!row.receiving_mx_hostname.empty()) out << ", MX " << row.receiving_mx_hostname;
   if (!row.receiving_ip.empty()) out << " [" << row.receiving_ip << "]";
   if (!row.sending_mta_ip.empty()) out << " from " << row.sending_mta_ip;
   if (!row.failure_reason_code.empty()) out << ": " << row.failure_reason_code;
-  out << '\n';
+  to << tlsrpt::without_controls(out.str()) << '\n';
 }
 
 void print_report(const std::string& domain, const tlsrpt::Report& report, std::ostream& out) {
@@ -83,7 +92,9 @@ void print_report(const std::string& domain, const tlsrpt::Report& report, std::
     out << "  " << tlsrpt::to_string(rows.policy.type) << ' ' << rows.policy.domain << ": "
         << rows.successes << (rows.successes == 1 ? " session" : " sessions") << " succeeded, "
         << rows.failures << " failed\n";
-    for (const std::string& line : rows.policy.strings) out << "    | " << line << '\n';
+    for (const std::string& line : rows.policy.strings) {
+      out << "    | " << tlsrpt::without_controls(line) << '\n';
+    }
     for (const tlsrpt::FailureRow& row : rows.details) print_detail(row, out);
   }
 }
@@ -92,7 +103,7 @@ void print_show(const json& reply, bool as_json, std::ostream& out) {
   const json& reports = reply["reports"];
   if (!as_json) {
     for (const json& one : reports) {
-      const auto report = report::report_from_json(text_of(one["report"]));
+      const auto report = report::report_from_json(raw_text(one["report"]));
       if (report) print_report(text_of(one["domain"]), *report, out);
     }
     return;
@@ -101,7 +112,7 @@ void print_show(const json& reply, bool as_json, std::ostream& out) {
   out << "{\"schema\": " << reply["schema"] << ", \"date\": " << reply["date"]
       << ", \"reports\": [";
   for (std::size_t i = 0; i < reports.size(); ++i) {
-    out << (i > 0 ? ",\n" : "\n") << text_of(reports[i]["report"]);
+    out << (i > 0 ? ",\n" : "\n") << base::json_in_ascii(raw_text(reports[i]["report"]));
   }
   out << "]}\n";
 }
@@ -139,7 +150,7 @@ void print_preview(const json& reply, const Terminal& terminal) {
   for (const json& one : reply["messages"]) {
     terminal.err << text_of(one["domain"]) << " to " << text_of(one["uri"]) << ":\n";
     terminal.err.flush();
-    terminal.out << text_of(one["message"]);
+    terminal.out << raw_text(one["message"]);  // the octets that would be sent
     terminal.out.flush();
   }
 }
@@ -148,7 +159,7 @@ int print_reply(const ReportOwn& options, const json& reply, const Terminal& ter
   if (options.show->parsed()) {
     print_show(reply, options.json, terminal.out);
   } else if (options.json) {
-    terminal.out << reply.dump(2) << '\n';
+    terminal.out << base::json_in_ascii(reply.dump(2)) << '\n';
   } else if (options.list->parsed()) {
     print_list(reply, terminal.out);
   } else if (options.dry_run) {
@@ -201,7 +212,15 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   request["command"] = options.list->parsed()   ? "report list"
                        : options.show->parsed() ? "report show"
                                                 : "report send";
-  if (!options.date.empty()) {
+  const CLI::App& used = options.list->parsed()   ? *options.list
+                         : options.show->parsed() ? *options.show
+                                                  : *options.send;
+  // Nothing where a value should be must not mean "all of them".
+  if (used.count("--domain") > 0 && options.domain.empty()) {
+    terminal.err << "--domain: a domain is missing\n";
+    return exit_usage;
+  }
+  if (used.count("--date") > 0 || !options.date.empty()) {
     if (!tlsrpt::parse_day(options.date)) {
       terminal.err << "--date: " << options.date << " is no day; write YYYY-MM-DD\n";
       return exit_usage;
@@ -221,11 +240,11 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   if (!print_issues(loaded, terminal) || !loaded.config) return exit_config;
   const auto reply = world.report(*loaded.config, request);
   if (!reply) {
-    terminal.err << "report: " << reply.error().text << '\n';
+    terminal.err << "report: " << tlsrpt::without_controls(reply.error().text) << '\n';
     return reply.error().not_running ? exit_unavailable : exit_no;
   }
   if (has_none(options, *reply)) {
-    if (options.json) terminal.out << reply->dump(2) << '\n';
+    if (options.json) terminal.out << base::json_in_ascii(reply->dump(2)) << '\n';
     terminal.err << "no report of " << text_of((*reply)["date"])
                  << (options.domain.empty() ? "" : " for " + options.domain) << '\n';
     return options.domain.empty() ? exit_fine : exit_no;

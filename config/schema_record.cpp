@@ -36,10 +36,12 @@ Complaint mail_address(std::string& text) {
     return octet > 0x20 && octet < 0x7F && std::string_view("()<>[]:;@\\,\"").find(c) ==
                                                std::string_view::npos;
   };
-  if (at == std::string::npos || local.empty() || dots || !std::ranges::all_of(local, atom) ||
-      !base::Domain::parse(std::string_view(text).substr(at + 1))) {
+  const auto domain = base::Domain::parse(
+      at == std::string::npos ? std::string_view() : std::string_view(text).substr(at + 1));
+  if (local.empty() || dots || !std::ranges::all_of(local, atom) || !domain) {
     return "must be a mail address like \"postmaster@example.com\", not " + toml(text);
   }
+  text = std::string(local) + "@" + domain->str();  // as it stands in the report
   return std::nullopt;
 }
 

@@ -29,7 +29,7 @@ constexpr std::chrono::minutes command_wait{5};
 
 // A reply that comes later, perhaps from another thread.
 struct Waiting {
-  std::optional<json> reply;
+  std::optional<std::string> reply;  // the line
   Event event;
 };
 
@@ -100,9 +100,11 @@ asio::awaitable<std::string> Control::obey(const std::string& line) {
     co_return line_of(std::move(refused));
   }
   auto waiting = std::make_shared<Waiting>();
+  // On the thread that answers: a long reply takes its time, which the home thread has not.
   Answer answer = [waiting, &home = home_](json reply) {
-    asio::post(home, [waiting, reply = std::move(reply)]() mutable {
-      waiting->reply = std::move(reply);
+    std::string text = line_of(std::move(reply));
+    asio::post(home, [waiting, text = std::move(text)]() mutable {
+      waiting->reply = std::move(text);
       waiting->event.notify_all();
     });
   };
@@ -120,7 +122,7 @@ asio::awaitable<std::string> Control::obey(const std::string& line) {
     refused["error"] = "the command did not end in time";
     co_return line_of(std::move(refused));
   }
-  co_return line_of(std::move(*waiting->reply));
+  co_return std::move(*waiting->reply);
 }
 
 // ── the other side ──────────────────────────────────────────────────────────────────────────────
@@ -151,7 +153,8 @@ base::Result<std::string, DaemonError> read_reply(int fd, std::chrono::milliseco
   const auto end = std::chrono::steady_clock::now() + timeout;
   std::string reply;
   char octets[16384];
-  while (reply.find('\n') == std::string::npos) {
+  for (std::size_t seen = 0; reply.find('\n', seen) == std::string::npos;) {
+    seen = reply.size();
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         end - std::chrono::steady_clock::now());
     pollfd ready{fd, POLLIN, 0};

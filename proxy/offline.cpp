@@ -11,13 +11,14 @@ using nlohmann::json;
 namespace {
 
 constexpr std::chrono::minutes daemon_wait{5};
+constexpr std::chrono::milliseconds lock_wait{2000};  // another command may have it
 
 DaemonError away(const std::string& text) { return {true, text}; }
 
 base::Result<json, DaemonError> run_here(const config::Config& config, const base::Clock& clock,
                                          const json& request) {
   if (!config.tls_rpt.enabled) return base::fail(DaemonError{false, "tls_rpt.enabled is false"});
-  auto lock = take_state_lock(config.server.state_dir);
+  auto lock = take_state_lock(config.server.state_dir, lock_wait);
   if (!lock) return base::fail(away(lock.error().text));
   store::SqliteOptions options;
   options.file = config.store.sqlite_file().string();

@@ -28,6 +28,8 @@ using nlohmann::json;
 namespace {
 
 constexpr std::chrono::milliseconds busy_timeout{5000};
+// Endpoints that hang must not hold up the reports of others, and there is another try.
+constexpr std::chrono::milliseconds post_timeout{20000};
 
 StartError unavailable(std::string text) { return {EX_UNAVAILABLE, std::move(text)}; }
 StartError wrong(std::string text) { return {EX_CONFIG, std::move(text)}; }
@@ -130,6 +132,7 @@ base::Result<void, StartError> Reporting::open_identity(const config::Config& co
 base::Result<void, StartError> Reporting::open_ways_out(const config::Config& config) {
   mail_ = std::make_unique<SubmitMail>(config.tls_rpt.submit_via, config.server.hostname);
   report::HttpsPostSettings post;
+  post.timeout = post_timeout;
   post.order = address_order(config.outbound.ip_preference);
   post.private_destinations = config.outbound.private_destinations;
   https_ = std::make_unique<report::HttpsPost>(std::move(post), resolver_);
@@ -203,6 +206,10 @@ void Reporting::command(json request, report::Service::Answer answer) {
     } catch (const json::exception&) {
       json refused;
       refused["error"] = "a value of the request has another type than the command expects";
+      answer(std::move(refused));
+    } catch (const std::exception& error) {
+      json refused;
+      refused["error"] = error.what();
       answer(std::move(refused));
     }
   });

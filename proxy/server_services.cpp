@@ -17,6 +17,8 @@ namespace proxy {
 namespace {
 
 constexpr std::chrono::milliseconds busy_timeout{5000};
+// A command that runs without a daemon has the lock for a moment; a daemon does not give up for it.
+constexpr std::chrono::milliseconds lock_wait{5000};
 
 StartError unavailable(std::string text) { return {EX_UNAVAILABLE, std::move(text)}; }
 
@@ -103,15 +105,23 @@ policy::AddressOrder address_order(config::IpPreference preference) {
   return policy::AddressOrder::system;
 }
 
-base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir) {
+base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir,
+                                                     std::chrono::milliseconds patience) {
   const std::string file = (state_dir / "lock").string();
   Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (fd.get() < 0) {
     return base::fail(unavailable("server.state_dir cannot be used: " + file + ": " +
                                   std::strerror(errno)));
   }
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return base::fail(unavailable(file + ": another sternpost process has it"));
+  const auto end = std::chrono::steady_clock::now() + patience;
+  for (bool told = false; ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0;) {
+    if (std::chrono::steady_clock::now() >= end) {
+      return base::fail(unavailable(file + ": another sternpost process has it"));
+    }
+    if (!std::exchange(told, true)) {
+      base::log_info("", file + ": another sternpost process has it, which is waited for");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return fd;
 }
@@ -122,7 +132,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
     boost::asio::io_context& home, const config::Config& config,
     const std::string& start_reason, const base::Clock& clock) {
   std::unique_ptr<Services> made(new Services(clock));
-  auto lock = take_state_lock(config.server.state_dir);
+  auto lock = take_state_lock(config.server.state_dir, lock_wait);
   if (!lock) return base::fail(std::move(lock.error()));
   made->lock_ = std::move(*lock);
 
@@ -144,7 +154,8 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   // A digest in the log whose strings a kill has lost would say nothing: strings first.
   Services* const self = made.get();
   auto strings_first = [self] {
-    if (self->strings_posted_.exchange(false)) (void)self->store_->flush();
+    if (!self->strings_posted_.exchange(false)) return;
+    if (!self->store_->flush()) self->strings_posted_ = true;
   };
   auto log = audit::EnforcementLog::open(
       log_options(config.log, start_reason, std::move(strings_first)), *made->head_, made->clock_);
@@ -205,7 +216,7 @@ base::Result<void, StartError> Services::open_reporting(const config::Config& co
     // Where it is turned on again, it begins with that day, not with what went by meanwhile.
     auto reports = store::open_sqlite_reports(config.store.sqlite_file().string(), busy_timeout);
     if (!reports) return base::fail(unavailable(reports.error().text));
-    auto off = (*reports)->begin_counting(std::nullopt);
+    auto off = (*reports)->count_from(std::nullopt);
     if (!off) return base::fail(unavailable(off.error().text));
     return {};
   }

@@ -23,8 +23,9 @@
 namespace proxy {
 
 // One writer for log and store: held by the daemon, or by a command while no daemon runs. Fails
-// when another process has it.
-base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir);
+// when another process has it and keeps it for longer than `patience`.
+base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir,
+                                                     std::chrono::milliseconds patience);
 
 // As [dns] has it; not validating only for exceptions that say so.
 base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/domain.h"
 #include "report/counter.h"
 
 namespace report {
@@ -187,7 +188,8 @@ std::optional<tlsrpt::Report> report_from_json(std::string_view text) {
   report.submitter.organization_name = text_of(object, "organization-name");
   report.submitter.contact_info = text_of(object, "contact-info");
   const std::string& contact = report.submitter.contact_info;
-  report.submitter.domain = contact.substr(contact.rfind('@') + 1);
+  const auto domain = base::Domain::parse(contact.substr(contact.rfind('@') + 1));
+  if (domain) report.submitter.domain = domain->str();
   for (const json& one : *policies) {
     auto rows = rows_of(one);
     if (!rows) return std::nullopt;

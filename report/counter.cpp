@@ -87,17 +87,17 @@ store::Outcome Counter::begin() {
     if (!last) return fail(std::move(last.error()));
     after = *last;
     if (after != *progress->counted) {
-      auto begun = store_.begin_counting(after);
+      auto begun = store_.count_from(after);
       if (!begun) return begun;
     }
   } else {
     auto found = before_today();
     if (!found) return fail(std::move(found.error()));
     after = *found;
-    auto closed = close_through(day_of(clock_.wall()) - std::chrono::days(1));
-    if (!closed) return closed;
-    auto begun = store_.begin_counting(after);
+    const store::Day yesterday = day_of(clock_.wall()) - std::chrono::days(1);
+    auto begun = store_.begin_counting(after, yesterday);
     if (!begun) return begun;
+    if (!closed_ || *closed_ < yesterday) closed_ = yesterday;
   }
   batch_.from = batch_.to = after;
   follower_.emplace(log_, after);

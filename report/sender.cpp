@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t at_a_time = 32;
+constexpr std::size_t at_a_time = 64;
 constexpr std::chrono::seconds store_again{1};
 
 std::string about(const store::ReportRow& row) {
@@ -56,7 +56,9 @@ bool Sender::begin_due() {
   if (under_way_->size() >= at_a_time) return true;
   auto due = parts_.reports->due(parts_.clock->wall(), at_a_time + under_way_->size());
   if (!due) {
-    base::log_error("", "TLS reports: " + due.error().text);
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= complaint_due_) base::log_error("", "TLS reports: " + due.error().text);
+    if (now >= complaint_due_) complaint_due_ = now + std::chrono::minutes(1);
     return true;
   }
   for (store::ReportRow& row : *due) {
@@ -167,26 +169,27 @@ asio::awaitable<void> Sender::look_up(store::ReportRow& row) {
   const Discovered found = co_await discover(row.domain);
   const base::WallTime now = parts_.clock->wall();
   std::vector<store::EndpointRow> endpoints;
+  std::string trouble;  // that may pass: the DNS, the disk
   if (found.unknown) {
-    row.first_lookup = row.first_lookup.value_or(now);
-    const auto pause = back_off(++row.lookups, now - *row.first_lookup);
-    row.record = found.why;
-    row.due = now + pause.value_or(std::chrono::milliseconds(0));
-    if (!pause) row.state = store::ReportState::failed;
-    base::log_info("", about(row) + ": who wants it could not be found out: " + found.why);
+    trouble = "who wants it could not be found out: " + found.why;
   } else if (!found.record) {
     row.state = store::ReportState::not_asked;
     row.record = found.why;
-  } else {
-    auto made = endpoint_rows(row, *found.record);
-    row.record = made ? found.record->text : made.error().text;
-    row.state = made ? store::ReportState::sending : store::ReportState::failed;
+  } else if (auto made = endpoint_rows(row, *found.record)) {
+    endpoints = std::move(*made);
+    row.state = store::ReportState::sending;
+    row.record = found.record->text;
     row.due = now;
-    if (made) {
-      endpoints = std::move(*made);
-    } else {
-      base::log_error("", about(row) + " cannot be sent: " + made.error().text);
-    }
+  } else {
+    trouble = "it cannot be sent: " + made.error().text;
+  }
+  if (!trouble.empty()) {
+    row.first_lookup = row.first_lookup.value_or(now);
+    const auto pause = back_off(++row.lookups, now - *row.first_lookup);
+    row.record = trouble;
+    row.due = now + pause.value_or(std::chrono::milliseconds(0));
+    if (!pause) row.state = store::ReportState::failed;
+    base::log_warn("", about(row) + ": " + trouble);
   }
   // The octets of every message are stored before the first try, so that a repeat is the same.
   auto stored = parts_.reports->put_endpoints(row, endpoints);
@@ -211,8 +214,6 @@ base::Result<std::vector<store::EndpointRow>, base::Error> Sender::endpoint_rows
       auto mail = message(*report, gzipped, endpoint.address);
       if (!mail) return base::fail("the mail cannot be signed: " + mail.error().text);
       one.message = std::move(*mail);
-      const auto today = std::chrono::floor<std::chrono::days>(parts_.clock->wall());
-      one.reverse_path = parts_.return_path->make(today, endpoint.address);
     }
     rows.push_back(std::move(one));
   }
@@ -229,6 +230,10 @@ base::Result<tlsrpt::Report, base::Error> Sender::read_report(const store::Repor
   auto report = report_from_json(*text);
   if (!report) {
     return base::fail(parts_.files->path(row.day, row.domain).string() + ": is no report");
+  }
+  if (report->id != row.id) {
+    return base::fail(parts_.files->path(row.day, row.domain).string() + ": is the report " +
+                      report->id + ", not " + row.id);
   }
   // RFC 8460 §5.3: the submitter in the mail, its signature and contact-info are of one domain.
   if (report->submitter.domain != parts_.submitter) {
@@ -260,13 +265,17 @@ asio::awaitable<void> Sender::attempt(const store::ReportRow& row, store::Endpoi
   if (!target) {
     sent.answer = "the stored address is not readable";
   } else if (target->scheme == tlsrpt::Endpoint::Scheme::mailto) {
+    // Anew each time: one that is too old would not be known any more when the mail comes back.
+    const auto today = std::chrono::floor<std::chrono::days>(parts_.clock->wall());
+    endpoint.reverse_path = parts_.return_path->make(today, target->address);
     sent = co_await parts_.mail->submit(endpoint.reverse_path, target->address, endpoint.message);
   } else {
-    auto octets = parts_.files->read(row.day, row.domain);
-    if (octets) {
-      sent = co_await parts_.https->post(*target, std::move(*octets));
+    std::string octets;
+    const auto report = read_report(row, octets);
+    if (report) {
+      sent = co_await parts_.https->post(*target, std::move(octets));
     } else {
-      sent.answer = octets.error().text;
+      sent.answer = report.error().text;
     }
   }
   const base::WallTime now = parts_.clock->wall();

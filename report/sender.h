@@ -77,6 +77,7 @@ class Sender {
   void settle(store::ReportRow& row, const std::vector<store::EndpointRow>& endpoints);
 
   Parts parts_;
+  std::chrono::steady_clock::time_point complaint_due_{};
   using Keys = std::set<std::pair<store::Day, std::string>>;
   std::shared_ptr<Keys> under_way_ = std::make_shared<Keys>();
 };

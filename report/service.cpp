@@ -20,8 +20,10 @@ constexpr int steps_at_once = 8;
 
 store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
 
-Sender::Parts sender_parts(const Service::Parts& parts, const ReportFiles& files) {
+Sender::Parts sender_parts(const Settings& settings, const Service::Parts& parts,
+                           const ReportFiles& files) {
   Sender::Parts out;
+  out.submitter = settings.identity.submitter.domain;
   out.executor = parts.executor;
   out.clock = parts.clock;
   out.reports = parts.reports;
@@ -41,7 +43,7 @@ Service::Service(Settings settings, Parts parts)
       parts_(std::move(parts)),
       files_(settings_.directory),
       counter_(settings_.log, *parts_.reports, *parts_.clock),
-      sender_(sender_parts(parts_, files_)),
+      sender_(sender_parts(settings_, parts_, files_)),
       timer_(parts_.executor) {}
 
 void Service::start() {
@@ -110,6 +112,12 @@ void Service::close_day() {
   const base::WallTime now = parts_.clock->wall();
   const store::Day today = day_of(now);
   const store::Day yesterday = today - std::chrono::days(1);
+  if (counter_.closed() && *counter_.closed() >= today) {
+    // The clock was ahead, and what is counted for a day that was closed then cannot go back.
+    complain("the clock says " + tlsrpt::day_text(today) + ", but the days up to " +
+             tlsrpt::day_text(*counter_.closed()) + " were closed when it was ahead: until then " +
+             "sessions are counted for " + tlsrpt::day_text(counter_.open_day()));
+  }
   if (counter_.closed() && *counter_.closed() >= yesterday) return;
   if (now - base::WallTime(today) < grace) return;
   auto closed = counter_.close_through(yesterday);

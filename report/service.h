@@ -84,7 +84,7 @@ class Service {
                                                 const std::optional<std::string>& domain);
   Json row_json(const store::ReportRow& row);
   base::Result<std::vector<tlsrpt::Report>, base::Error> running_reports(
-      store::Day day, const std::optional<std::string>& domain) const;
+      store::Day day, const std::optional<std::string>& domain, std::size_t most) const;
   base::Result<std::vector<store::ReportRow>, base::Error> rows(
       store::Day day, const std::optional<std::string>& domain) const;
   static boost::asio::awaitable<void> send(Service* self, store::Day day,

@@ -15,6 +15,9 @@ namespace {
 
 constexpr int schema = 1;
 constexpr std::size_t page = 500;
+// Domains in one answer, which is held in memory as a whole.
+constexpr std::size_t most_listed = 100000;
+constexpr std::size_t most_shown = 5000;
 // The daemon's control socket gives up after five minutes.
 constexpr std::chrono::minutes longest_wait{4};
 
@@ -22,6 +25,11 @@ json failure(const std::string& text) {
   json out;
   out["error"] = text;
   return out;
+}
+
+json too_many(std::size_t most) {
+  return failure("the day has more than " + std::to_string(most) +
+                 " domains: name one with --domain, or read the files in tls_rpt.directory");
 }
 
 const char* word(store::ReportState state) {
@@ -85,8 +93,9 @@ base::Result<std::vector<store::ReportRow>, base::Error> Service::rows(
   return found;
 }
 
+// More than `most` only by a page: the caller sees that there are too many.
 base::Result<std::vector<tlsrpt::Report>, base::Error> Service::running_reports(
-    store::Day day, const std::optional<std::string>& domain) const {
+    store::Day day, const std::optional<std::string>& domain, std::size_t most) const {
   std::vector<tlsrpt::Report> reports;
   if (domain) {
     auto one = parts_.reports->counts_of(day, *domain);
@@ -97,7 +106,7 @@ base::Result<std::vector<tlsrpt::Report>, base::Error> Service::running_reports(
   for (std::string after;;) {
     auto counts = parts_.reports->counts(day, after, page);
     if (!counts) return base::fail(std::move(counts.error()));
-    if (counts->empty()) return reports;
+    if (counts->empty() || reports.size() > most) return reports;
     for (const store::DomainCounts& one : *counts) reports.push_back(composed(day, one));
     after = counts->back().domain;
   }
@@ -139,7 +148,7 @@ json Service::row_json(const store::ReportRow& row) {
 
 base::Result<json, base::Error> Service::running_rows(store::Day day,
                                                       const std::optional<std::string>& domain) {
-  auto reports = running_reports(day, domain);
+  auto reports = running_reports(day, domain, most_listed);
   if (!reports) return base::fail(std::move(reports.error()));
   json out = json::array();
   for (const tlsrpt::Report& report : *reports) {
@@ -165,6 +174,7 @@ json Service::list(store::Day day, const std::optional<std::string>& domain) {
   if (!composed) return failure(composed.error().text);
   auto running = running_rows(day, domain);
   if (!running) return failure(running.error().text);
+  if (composed->size() + running->size() > most_listed) return too_many(most_listed);
   const bool closed = counter_.closed() && *counter_.closed() >= day;
   json out;
   out["schema"] = schema;
@@ -193,6 +203,7 @@ json Service::show(store::Day day, const std::optional<std::string>& domain) {
   };
   auto found = rows(day, domain);
   if (!found) return failure(found.error().text);
+  if (found->size() > most_shown) return too_many(most_shown);
   for (const store::ReportRow& row : *found) {
     auto octets = files_.read(day, row.domain);
     if (!octets) return failure(octets.error().text);
@@ -200,8 +211,9 @@ json Service::show(store::Day day, const std::optional<std::string>& domain) {
     if (!text) return failure(files_.path(day, row.domain).string() + ": " + text.error().text);
     add(row.domain, std::move(*text));
   }
-  auto running = running_reports(day, domain);
+  auto running = running_reports(day, domain, most_shown);
   if (!running) return failure(running.error().text);
+  if (running->size() > most_shown) return too_many(most_shown);
   for (const tlsrpt::Report& report : *running) add(report.domain, tlsrpt::to_json(report));
   return out;
 }
@@ -279,7 +291,7 @@ asio::awaitable<json> Service::preview_rows(store::Day day, std::optional<std::s
     report->domain = row.domain;
     wanted.emplace_back(std::move(*report), std::move(*octets));
   }
-  auto running = running_reports(day, domain);
+  auto running = running_reports(day, domain, most_shown);
   if (!running) co_return failure(running.error().text);
   for (tlsrpt::Report& report : *running) {
     std::string octets = tlsrpt::gzip(tlsrpt::to_json(report));

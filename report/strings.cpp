@@ -1,15 +1,14 @@
 #include "report/strings.h"
 
 #include <memory>
+#include <stdexcept>
 #include <unordered_map>
-
-#include "base/log.h"
 
 namespace report {
 
 namespace {
 
-constexpr std::size_t policies_remembered = 20000;
+constexpr std::size_t policies_remembered = 2000;  // of up to 64 KiB
 
 }  // namespace
 
@@ -20,10 +19,8 @@ PolicyStrings stored_policies(store::Store& store) {
     const auto found = known->find(digest);
     if (found != known->end()) return found->second;
     const auto text = store.policy_strings(digest);
-    if (!text) {
-      base::log_error("", "TLS reports: the strings of a policy: " + text.error().text);
-      return std::nullopt;
-    }
+    // An error is no absence: a report without them would be another one for good.
+    if (!text) throw std::runtime_error("the strings of a policy: " + text.error().text);
     if (!*text) return std::nullopt;
     auto policy = policy_from_json(**text);
     if (!policy) return std::nullopt;

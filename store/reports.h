@@ -98,8 +98,11 @@ class Reports {
 
   // ---- counting
   virtual base::Result<Progress, base::Error> progress() = 0;
-  // Counting begins (anew) behind line `counted`; nullopt: it is off.
-  virtual Outcome begin_counting(std::optional<std::uint64_t> counted) = 0;
+  // Counting goes on behind line `counted`; nullopt: it is off.
+  virtual Outcome count_from(std::optional<std::uint64_t> counted) = 0;
+  // Counting begins anew behind line `counted`, with nothing counted of the days after `closed`:
+  // what was counted of them before would count twice.
+  virtual Outcome begin_counting(std::uint64_t counted, Day closed) = 0;
   // Adds the batch unless its lines were counted before. An error where the lines between what was
   // counted and `from` are missing.
   virtual Outcome add(const CountBatch& batch) = 0;

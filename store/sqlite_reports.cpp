@@ -41,7 +41,8 @@ class SqliteReports final : public Reports {
   explicit SqliteReports(std::unique_ptr<Database> db) : db_(std::move(db)) {}
 
   base::Result<Progress, base::Error> progress() override;
-  Outcome begin_counting(std::optional<std::uint64_t> counted) override;
+  Outcome count_from(std::optional<std::uint64_t> counted) override;
+  Outcome begin_counting(std::uint64_t counted, Day closed) override;
   Outcome add(const CountBatch& batch) override;
   Outcome close_through(Day day) override;
   base::Result<std::optional<Day>, base::Error> oldest_counted(Day last) override;
@@ -150,8 +151,27 @@ base::Result<Progress, base::Error> SqliteReports::progress() {
   return progress;
 }
 
-Outcome SqliteReports::begin_counting(std::optional<std::uint64_t> counted) {
+Outcome SqliteReports::count_from(std::optional<std::uint64_t> counted) {
   return counted ? set_value(counted_key, number_of(*counted)) : erase_value(counted_key);
+}
+
+Outcome SqliteReports::begin_counting(std::uint64_t counted, Day closed) {
+  return transaction([&]() -> Outcome {
+    for (const char* const sql : {"DELETE FROM report_policy WHERE day > ?1",
+                                  "DELETE FROM report_failure WHERE day > ?1"}) {
+      auto statement = use(sql);
+      if (!statement) return fail(std::move(statement.error()));
+      auto done = (*statement)->bind(1, number_of(closed)).run();
+      if (!done) return done;
+    }
+    auto before = value(closed_key);
+    if (!before) return fail(std::move(before.error()));
+    if (!*before || **before < number_of(closed)) {
+      auto set = set_value(closed_key, number_of(closed));
+      if (!set) return set;
+    }
+    return set_value(counted_key, number_of(counted));
+  });
 }
 
 Outcome SqliteReports::close_through(Day day) {

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/encode.h"
 #include "tlsrpt/sum_print.h"
 #include "tlsrpt/sum_words.h"
 
@@ -116,7 +117,7 @@ std::string sum_json(const Sum& sum) {
   for (const ProblemLine& line : sum.problems) {
     out["problems"].push_back({{"file", line.file}, {"why", line.why}});
   }
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return base::json_in_ascii(out.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 }  // namespace tlsrpt

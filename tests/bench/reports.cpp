@@ -178,10 +178,10 @@ void fill_today(bench::World& world, store::Store& store, store::Reports& report
   world.keep_policies(store);
   need(store.flush());
   const auto today = std::chrono::floor<std::chrono::days>(base::SystemClock().wall());
-  need(reports.begin_counting(0));
+  need(reports.count_from(0));
   for (const store::CountBatch& batch : world.day(today, false)) need(reports.add(batch));
   need(reports.close_through(today - std::chrono::days(1)));
-  need(reports.begin_counting(1));
+  need(reports.count_from(1));
 }
 
 int count(const fs::path& dir, std::size_t for_seconds) {
@@ -229,7 +229,7 @@ int fill(const fs::path& dir, bool failing) {
   world.keep_policies(*store);
   need(store->flush());
   need(reports->close_through(day - std::chrono::days(1)));
-  need(reports->begin_counting(0));
+  need(reports->count_from(0));
   for (const store::CountBatch& batch : world.day(day, failing)) need(reports->add(batch));
   return 0;
 }

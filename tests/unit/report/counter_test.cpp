@@ -207,7 +207,7 @@ TEST_CASE("after counting was off, only today's lines count") {
   setting.begin();
   setting.log.add(success("a.example"));
   setting.count();
-  REQUIRE(setting.reports->begin_counting(std::nullopt).has_value());
+  REQUIRE(setting.reports->count_from(std::nullopt).has_value());
   setting.log.add(success("b.example"));
   setting.clock.set(at("2026-11-27T12:00:00.000Z"));
   setting.log.add(success("c.example"));

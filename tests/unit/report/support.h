@@ -110,8 +110,11 @@ class FlakyReports final : public store::Reports {
   base::Result<store::Progress, base::Error> progress() override {
     return call("progress", [&] { return real_.progress(); });
   }
-  store::Outcome begin_counting(std::optional<std::uint64_t> counted) override {
-    return call("begin_counting", [&] { return real_.begin_counting(counted); });
+  store::Outcome count_from(std::optional<std::uint64_t> counted) override {
+    return call("count_from", [&] { return real_.count_from(counted); });
+  }
+  store::Outcome begin_counting(std::uint64_t counted, store::Day closed) override {
+    return call("begin_counting", [&] { return real_.begin_counting(counted, closed); });
   }
   store::Outcome add(const store::CountBatch& batch) override {
     return call("add", [&] { return real_.add(batch); });

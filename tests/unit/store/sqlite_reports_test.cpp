@@ -219,7 +219,7 @@ TEST_CASE("reports: counts add up, row by row, and are there after a restart") {
 TEST_CASE("reports: lines that are counted add nothing, and a gap is an error that adds nothing") {
   Setting setting;
   store::Reports& reports = setting.reports();
-  REQUIRE(reports.begin_counting(100).has_value());
+  REQUIRE(reports.count_from(100).has_value());
   CountBatch lines = batch(100, 110);
   lines.policies = {policy("a.example", "d1", 1)};
   REQUIRE(reports.add(lines).has_value());
@@ -232,7 +232,7 @@ TEST_CASE("reports: lines that are counted add nothing, and a gap is an error th
   CHECK(gap.error().text == "results up to line 110 are counted; the next are behind line 112");
   CHECK(counts_of(reports, "a.example").policies[0].fine == 1);
   CHECK(reports.progress()->counted == 110);
-  REQUIRE(reports.begin_counting(std::nullopt).has_value());
+  REQUIRE(reports.count_from(std::nullopt).has_value());
   CHECK_FALSE(reports.progress()->counted.has_value());
 }
 
