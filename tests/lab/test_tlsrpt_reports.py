@@ -22,7 +22,7 @@ from lab.procs import run, wait_for
 from lab.receiver import NGINX, SCRIPTED, NginxReceiver, Receiver
 from lab.sternpost import LMTP, merge
 from lab.tlsrpt import (RETURN_PATH, SUBMIT, Mail, ReportCase, domain_of, is_report, range_of,
-                        record, strict_json)
+                        record)
 
 SUBJECT = re.compile(r"Report Domain: (\S+) Submitter: reporter\.example "
                      r"Report-ID: <([^@<>\s]+@reporter\.example)>")
@@ -371,6 +371,7 @@ class Signed(ReportCase):
                     .partition(":")[2].split(";") if "=" in t)
         self.assertEqual((tags["d"], tags["s"]), ("reporter.example", self.SELECTOR))
         self.assertNotIn("l", tags)
+        self.assertNotIn("may be ignored by its receivers", self.sternpost.log)
         names = {n.strip().lower() for n in tags["h"].split(":")}
         self.assertLessEqual({"from", "to", "subject", "date", "message-id", "mime-version",
                               "content-type", "tls-report-domain", "tls-report-submitter"}, names)
@@ -393,6 +394,19 @@ class SignedEd25519(Signed):
     def published(der):
         """Ed25519: the 32 octets of the key."""
         return der[-32:]
+
+
+class SignedByAKeyForMailAlone(Signed):
+    """RFC 8460 §3: a key record without s=tlsrpt or s=* is told at the start."""
+
+    RECORD = "v=DKIM1; k=rsa; s=email; p={}"
+
+    def test_signature(self):
+        warned = wait_for(lambda: [x for x in self.sternpost.log.splitlines()
+                                   if "may be ignored by its receivers" in x], "the warning", 15)
+        self.assertEqual(len(warned), 1)
+        self.assertIn("rpt._domainkey.reporter.example", warned[0])
+        self.assertRegex(warned[0], "tlsrpt")
 
 
 class NoIdentity(ReportCase):

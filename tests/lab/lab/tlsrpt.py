@@ -9,10 +9,12 @@ import hashlib
 import json
 import os
 import re
+import time
 
 from .case import LabCase
 from .clock import midnight
 from .procs import LabError, wait_for
+from .receiver import SCRIPTED, Receiver
 from .sternpost import merge
 
 SUBMIT = "127.0.0.31"           # where report mail is handed in
@@ -272,6 +274,62 @@ class ReportCase(LabCase):
                  f"{len(domain.messages)} messages", timeout)
         self.assertEqual(len(found()), count)
         return found()
+
+
+class SendingCase(ReportCase):
+    """A scripted receiver, `py`: each domain's report goes to a host name of its own."""
+
+    names = ()
+
+    @classmethod
+    def publish(cls, lab):
+        cls.py = Receiver(lab.cert("good", "py.collect.example"))
+        lab.dns.add_zone("collect.example", [f"{n} A {SCRIPTED}" for n in ("other", *cls.names)])
+        cls.domains = {n: lab.domain(f"{n}.example", extra=[
+            record(f"https://{n}.collect.example/")]) for n in cls.names}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab.add(cls.py)
+
+    def host(self, name):
+        """The receiver's name for a domain."""
+        return f"{name}.collect.example"
+
+    def posts(self, name):
+        """What came about a domain."""
+        return self.py.posts(self.host(name))
+
+    def night(self):
+        """Mail to every domain, midnight, the end of the jitter."""
+        for domain in self.domains.values():
+            self.lmtp(domain.rcpt)
+        self.close_day(*self.domains.values())
+        self.send_all()
+
+    def wait_tries(self, name, count, timeout=15):
+        """Waits for that many answered requests; there are not more."""
+        got = self.py.wait_posts(self.host(name), count, timeout)
+        self.assertEqual(len(got), count)
+        return got
+
+    def wait_attempts(self, name, count, timeout=15):
+        """Waits until so many tries are recorded: a clock that is moved before misdates one."""
+        def step():
+            endpoints = self.listed(self.domains[name])["endpoints"]
+            return endpoints and endpoints[0]["attempts"] >= count
+        wait_for(step, f"{count} tries for {name}", timeout, 0.2)
+        self.assertEqual(self.endpoint(name)["attempts"], count)
+
+    def quiet(self, name, count, seconds=1.5):
+        """For some seconds nothing comes beyond so many requests."""
+        time.sleep(seconds)
+        self.assertEqual(len(self.posts(name)), count)
+
+    def endpoint(self, name):
+        """The one endpoint of a domain's report, as `report list` has it."""
+        return self.listed(self.domains[name])["endpoints"][0]
 
 
 def domain_of(report):
