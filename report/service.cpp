@@ -69,7 +69,7 @@ void Service::tick() {
   if (stopped_) return;
   bool more = false;
   try {
-    more = counting_is_due() ? work() : go_on();
+    more = work();
   } catch (const std::exception& error) {
     complain(std::string("internal error: ") + error.what());
   }
@@ -100,27 +100,13 @@ void Service::catch_up() {
   if (counted == Counted::all) close_day();
 }
 
-// A collector gets what was counted while it is new.
-bool Service::counting_is_due() {
-  const auto now = std::chrono::steady_clock::now();
-  if (now < count_due_ && parts_.feed == nullptr && !day_is_over()) return false;
-  count_due_ = now + counting_interval;
-  return true;
-}
-
 bool Service::work() {
   const Counted counted = count(steps_at_once);
   if (counted == Counted::all) close_day();
-  if (counted == Counted::some) count_due_ = {};
-  return go_on() || counted == Counted::some;
-}
-
-// All but counting.
-bool Service::go_on() {
   const bool more_to_compose = compose_some();
   if (settings_.send && settings_.identity.complete) (void)sender_.begin_due();
   forget();
-  return more_to_compose;
+  return more_to_compose || counted == Counted::some;
 }
 
 // ---- the day's end ------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-// Service: TLS-RPT as it runs in the daemon: counts the enforcement log every minute (every second
-// for a collector), closes the day at 00:00 UTC, composes its reports, sends them, hands results to
-// the collector, forgets what is too old; and answers `report list|show|send`. All of it on the
-// report thread's executor, where blocking on the disk is allowed and delivery never waits. Time
-// comes from the clock alone. Made by proxy/reporting.
+// Service: TLS-RPT as it runs in the daemon: counts the enforcement log every second, closes the
+// day at 00:00 UTC, composes its reports, sends them, hands results to a collector, forgets what is
+// too old; and answers `report list|show|send`. All of it on the report thread's executor, where
+// blocking on the disk is allowed and delivery never waits. Time comes from the clock alone. Made
+// by proxy/reporting.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -67,8 +67,6 @@ class Service {
   using Json = nlohmann::json;
   enum class Counted { all, some, failed };
   void tick();
-  bool counting_is_due();
-  bool go_on();
   bool day_is_over() const;
   Counted count(int steps);
   void close_day();
@@ -105,7 +103,6 @@ class Service {
   boost::asio::steady_timer timer_;
   bool stopped_ = false;
   base::WallTime forget_due_{};
-  std::chrono::steady_clock::time_point count_due_{};
   std::chrono::steady_clock::time_point complaint_due_{};
 };
 

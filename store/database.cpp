@@ -76,7 +76,10 @@ base::Result<std::unique_ptr<Database>, base::Error> Database::open(
   }
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout.count()));
-  auto set = database->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
+  auto set = database->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                               // A page that changes every second is written back once for many
+                               // of them: 80 MB of log at most.
+                               "PRAGMA wal_autocheckpoint=20000;");
   if (!set) return base::fail(std::move(set.error()));
   return database;
 }
