@@ -184,9 +184,9 @@ void fill_today(bench::World& world, store::Store& store, store::Reports& report
   need(reports.count_from(1));
 }
 
-int count(const fs::path& dir, std::size_t for_seconds) {
+int count(const fs::path& dir, std::size_t for_seconds, bool even) {
   const base::SystemClock clock;
-  bench::World world;
+  bench::World world(even);
   const auto store = open_store(dir);
   const auto reports = open_reports(dir);
   fill_today(world, *store, *reports);
@@ -266,9 +266,11 @@ int compose(const fs::path& dir) {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   std::cout.precision(10);
-  if (words.size() == 3 && words[0] == "count") return count(words[1], std::stoul(words[2]));
+  if (words.size() == 4 && words[0] == "count") {
+    return count(words[1], std::stoul(words[2]), words[3] == "even");
+  }
   if (words.size() == 3 && words[0] == "fill") return fill(words[1], words[2] == "1");
   if (words.size() == 2 && words[0] == "compose") return compose(words[1]);
-  std::cerr << "usage: bench_reports count DIR SECONDS | fill DIR 0|1 | compose DIR\n";
+  std::cerr << "usage: bench_reports count DIR SECONDS even|zipf | fill DIR 0|1 | compose DIR\n";
   return 2;
 }

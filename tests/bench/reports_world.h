@@ -25,7 +25,8 @@ struct Destination {
 
 class World {
  public:
-  World();
+  // `even`: each domain is as likely as the other; else as mail is spread (Zipf's law).
+  explicit World(bool even = true);
   // What delivery would have put there before the first line.
   void keep_policies(store::Store& store) const;
   // The `session` and the `delivery` line of a message to any of the domains, as proxy/attempt_log
@@ -36,6 +37,8 @@ class World {
   std::vector<store::CountBatch> day(store::Day day, bool failing);
 
  private:
+  std::size_t next_domain();
+  bool even_;
   std::vector<Destination> destinations_;
   std::mt19937_64 random_{8460};
 };
