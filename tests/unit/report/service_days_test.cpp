@@ -171,7 +171,8 @@ TEST_CASE("a look-up that fails is tried again for 24 hours, and then by hand") 
   world.sessions("recv.example", 1);
   world.until(due("recv.example") + 1min, 1min);
   CHECK(world.row("recv.example")["state"] == "waiting");
-  CHECK(world.row("recv.example")["why"] == "who wants it could not be found out: TXT _smtp._tls.recv.example: SERVFAIL");
+  CHECK(world.row("recv.example")["why"] ==
+        "who wants it could not be found out: TXT _smtp._tls.recv.example: SERVFAIL");
   CHECK(world.row("recv.example")["record"] == nullptr);
   SECTION("until it is answered") {
     world.dns.nothing("_smtp._tls.recv.example", dns::Type::TXT);
