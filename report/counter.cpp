@@ -11,8 +11,8 @@ namespace {
 
 using base::fail;
 
-constexpr std::size_t rows_at_once = 60000;
-constexpr std::size_t lines_at_once = 250000;
+constexpr std::size_t rows_at_once = 20000;
+constexpr std::size_t lines_at_once = 50000;
 
 store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
 

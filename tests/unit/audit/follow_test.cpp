@@ -142,6 +142,21 @@ TEST_CASE("follow: goes on in the next file when the log is rotated") {
   CHECK(rest(follower) == range(10, 13));
 }
 
+TEST_CASE("follow: a file that was moved away is read while its writer still writes to it") {
+  const Folder folder;
+  spit(folder.log(), lines(1, 2));
+  Follower follower(folder.log(), 0);
+  CHECK(rest(follower) == range(1, 2));
+  const auto aside = folder.log().parent_path() / "saved.log";
+  std::filesystem::rename(folder.log(), aside);
+  CHECK(rest(follower).empty());
+  add(aside, lines(3, 4));       // the writer has not noticed yet
+  CHECK(rest(follower) == range(3, 4));
+  add(aside, lines(5, 6));
+  spit(folder.log(), lines(7, 8));  // now it has
+  CHECK(rest(follower) == range(5, 8));
+}
+
 TEST_CASE("follow: begins in the rotated file that holds the line") {
   const Folder folder;
   spit(rotated(folder, 1), lines(1, 5));

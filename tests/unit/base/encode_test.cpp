@@ -64,6 +64,12 @@ TEST_CASE("RFC 3629 §4: UTF-8 has no overlong forms, surrogates or values past 
   CHECK_FALSE(base::is_ascii("é"));
 }
 
+TEST_CASE("JSON for a terminal is printable ASCII and says the same") {
+  CHECK(base::json_in_ascii("{\"a\": [1, \"b\\n\"]}\n") == "{\"a\": [1, \"b\\n\"]}\n");
+  CHECK(base::json_in_ascii("\"\xc2\x9b\xe2\x80\xae\x7f\"") == "\"\\u009b\\u202e\\u007f\"");
+  CHECK(base::json_in_ascii("\"\xf0\x9f\x98\x80\xff\"") == "\"\\ud83d\\ude00\\ufffd\"");
+}
+
 TEST_CASE("an ID has 13 characters of Crockford's alphabet and a seed repeats it") {
   base::Random one(7);
   base::Random two(7);

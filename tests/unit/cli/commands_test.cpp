@@ -22,7 +22,7 @@ config::LoadResult answer(const std::string& text) {
 }
 
 Outcome run(const std::vector<std::string>& arguments, const std::string& text = "[[listen]]\n",
-            bool colour = false) {
+            bool colour = false, const nlohmann::json& reply = {}) {
   std::ostringstream out;
   std::ostringstream err;
   Outcome outcome{};
@@ -35,6 +35,10 @@ Outcome run(const std::vector<std::string>& arguments, const std::string& text =
   world.serve = [&](const std::string& path) {
     outcome.served.push_back("serve " + path);
     return 75;
+  };
+  world.report = [&](const config::Config&, const nlohmann::json& request) {
+    outcome.served.push_back(request.dump());
+    return base::Result<nlohmann::json, proxy::DaemonError>(boost::system::in_place_value, reply);
   };
   outcome.status = cli::run(arguments, {out, err, colour}, world);
   outcome.out = out.str();
@@ -128,4 +132,60 @@ TEST_CASE("--version names the program and a version") {
   const Outcome outcome = run({"--version"});
   CHECK(outcome.status == 0);
   CHECK(outcome.out == "sternpost " STERNPOST_VERSION "\n");
+}
+
+namespace {
+
+// What the daemon answers to `report list`; `state` and `answer` are of its one endpoint.
+nlohmann::json report_list(const std::string& state, const std::string& answer) {
+  const std::string text =
+      R"({"schema": 1, "date": "2026-11-25", "state": "composed", "not_sending": null, "left": 0,
+          "reports": [{"domain": "recv.example", "report_id": "x@y", "successes": 3,
+            "failures": 1, "state": "sending", "file": "/x", "record": "v=TLSRPTv1", "why": null,
+            "next": null, "endpoints": [{"uri": "mailto:a@recv.example", "attempts": 1,
+              "first": null, "next": null}]}]})";
+  nlohmann::json reply = nlohmann::json::parse(text);
+  reply["reports"][0]["endpoints"][0]["state"] = state;
+  reply["reports"][0]["endpoints"][0]["answer"] = answer;
+  return reply;
+}
+
+}  // namespace
+
+TEST_CASE("report list, send: a terminal obeys nothing that an endpoint says") {
+  const auto reply = report_list("waiting", "451 \x1b[31m\xc2\x9b\xe2\x80\xae no\nforged: line");
+  for (const std::string command : {"list", "send"}) {
+    CAPTURE(command);
+    const Outcome told = run({"report", command, "--date", "2026-11-25"}, "[[listen]]\n", false,
+                             reply);
+    CHECK(told.out.find('\x1b') == std::string::npos);
+    CHECK(told.out.find("\xc2\x9b") == std::string::npos);
+    CHECK(told.out.find("\nforged") == std::string::npos);
+    const Outcome json = run({"report", command, "--json"}, "[[listen]]\n", false, reply);
+    for (const char c : json.out) CHECK(((c >= 0x20 && c < 0x7F) || c == '\n'));
+    CHECK(nlohmann::json::parse(json.out) == reply);
+  }
+}
+
+TEST_CASE("report send: 0 when everybody has it, 1 when not, in words and in JSON") {
+  for (const bool as_json : {false, true}) {
+    CAPTURE(as_json);
+    std::vector<std::string> arguments{"report", "send", "--domain", "recv.example"};
+    if (as_json) arguments.push_back("--json");
+    auto reply = report_list("accepted", "250 2.0.0 Ok");
+    reply["reports"][0]["state"] = "sent";
+    CHECK(run(arguments, "[[listen]]\n", false, reply).status == 0);
+    reply["reports"][0]["endpoints"][0]["state"] = "given-up";
+    CHECK(run(arguments, "[[listen]]\n", false, reply).status == 1);
+  }
+}
+
+TEST_CASE("report: a value that is missing or wrong is a usage error, and nothing is asked") {
+  for (const Lines& bad : {Lines{"--domain", ""}, Lines{"--date", ""},
+                           Lines{"--date", "2026-02-30"}, Lines{"--domain", "a b"}}) {
+    CAPTURE(bad);
+    const Outcome told = run({"report", "send", bad[0], bad[1]});
+    CHECK(told.status == 2);
+    CHECK(told.served.empty());
+  }
 }

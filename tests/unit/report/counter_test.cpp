@@ -218,6 +218,20 @@ TEST_CASE("after counting was off, only today's lines count") {
   CHECK(setting.fine("c.example", day + days(2)) == 1);
 }
 
+TEST_CASE("off and on again on one day, what was counted before does not count twice") {
+  Setting setting;
+  setting.begin();
+  setting.log.add(success("a.example"));
+  setting.log.add(success("a.example"));
+  setting.count();
+  REQUIRE(setting.reports->count_from(std::nullopt).has_value());
+  setting.log.add(success("a.example"));
+  setting.restart();
+  setting.begin();
+  setting.count();
+  CHECK(setting.fine("a.example") == 3);
+}
+
 TEST_CASE("numbers that a loss of power took from the log's end count when they are given again") {
   Setting setting;
   setting.begin();
