@@ -13,9 +13,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds interval{1};
-// A count costs most for its row and its page in the store: the longer this is, the more sessions
-// share a row, and the fewer times a page is written.
-constexpr std::chrono::seconds counting_interval{60};
 // What was logged before midnight is written and counted by then.
 constexpr std::chrono::seconds grace{3};
 constexpr std::size_t domains_at_once = 250;
