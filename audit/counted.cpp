@@ -50,14 +50,6 @@ std::string string_at(std::optional<std::string_view> text) {
   return text ? take_string(*text).value_or("") : std::string();
 }
 
-std::optional<tlsrpt::PolicyType> policy_type(std::string_view word) {
-  for (const auto type : {tlsrpt::PolicyType::tlsa, tlsrpt::PolicyType::sts,
-                          tlsrpt::PolicyType::no_policy_found}) {
-    if (tlsrpt::to_string(type) == word) return type;
-  }
-  return std::nullopt;
-}
-
 // `["certificate-expired",…]`
 bool take_strings(std::string_view& text, std::vector<std::string>& strings) {
   if (!take(text, "[")) return false;
@@ -94,7 +86,7 @@ std::vector<PolicyResult> take_results(std::string_view& text) {
     PolicyResult result;
     std::string word;
     if (!take_result(text, result, word)) return {};
-    const auto type = policy_type(word);
+    const auto type = tlsrpt::policy_type(word);
     if (!type) continue;
     result.policy_type = *type;
     results.push_back(std::move(result));

@@ -12,25 +12,9 @@ namespace {
 
 using nlohmann::json;
 
-std::optional<tlsrpt::ResultType> result_type(std::string_view word) {
-  for (int i = 0; i <= static_cast<int>(tlsrpt::ResultType::dane_required); ++i) {
-    const auto type = static_cast<tlsrpt::ResultType>(i);
-    if (tlsrpt::to_string(type) == word) return type;
-  }
-  return std::nullopt;
-}
-
-std::optional<tlsrpt::PolicyType> policy_type(std::string_view word) {
-  for (const auto type : {tlsrpt::PolicyType::tlsa, tlsrpt::PolicyType::sts,
-                          tlsrpt::PolicyType::no_policy_found}) {
-    if (tlsrpt::to_string(type) == word) return type;
-  }
-  return std::nullopt;
-}
-
 tlsrpt::FailureRow failure_row(const store::FailureCount& from) {
   tlsrpt::FailureRow row;
-  row.type = result_type(from.result_type).value_or(tlsrpt::ResultType::validation_failure);
+  row.type = tlsrpt::result_type(from.result_type).value_or(tlsrpt::ResultType::validation_failure);
   row.sending_mta_ip = from.source_ip;
   row.receiving_mx_hostname = from.mx;
   row.receiving_mx_helo = from.helo;
@@ -62,7 +46,7 @@ std::uint64_t count_of(const json& object, const char* key) {
 
 std::optional<tlsrpt::Policy> policy_of(const json& object) {
   if (!object.is_object()) return std::nullopt;
-  const auto type = policy_type(text_of(object, "policy-type"));
+  const auto type = tlsrpt::policy_type(text_of(object, "policy-type"));
   if (!type) return std::nullopt;
   return tlsrpt::Policy{*type, text_of(object, "policy-domain"), texts_of(object, "policy-string"),
                         texts_of(object, "mx-host")};
@@ -70,7 +54,7 @@ std::optional<tlsrpt::Policy> policy_of(const json& object) {
 
 tlsrpt::FailureRow failure_of(const json& object) {
   tlsrpt::FailureRow row;
-  const auto type = result_type(text_of(object, "result-type"));
+  const auto type = tlsrpt::result_type(text_of(object, "result-type"));
   row.type = type.value_or(tlsrpt::ResultType::validation_failure);
   row.sending_mta_ip = text_of(object, "sending-mta-ip");
   row.receiving_mx_hostname = text_of(object, "receiving-mx-hostname");
@@ -143,7 +127,7 @@ tlsrpt::Report compose(const Identity& identity, store::Day day, const store::Do
       rows.policy = std::move(*policy);
     } else {
       rows.policy.type =
-          policy_type(count.policy_type).value_or(tlsrpt::PolicyType::no_policy_found);
+          tlsrpt::policy_type(count.policy_type).value_or(tlsrpt::PolicyType::no_policy_found);
       rows.policy.domain = count.policy_domain;
     }
     // RFC 8461 §6: the cached policy was applied though a new one could not be had; without one the

@@ -20,14 +20,6 @@ constexpr std::size_t asked_at_once = 64;
 constexpr std::chrono::seconds shortest_life{60};
 constexpr std::chrono::seconds longest_life{3600};
 
-std::optional<tlsrpt::ResultType> result_type(std::string_view word) {
-  for (int i = 0; i <= static_cast<int>(tlsrpt::ResultType::dane_required); ++i) {
-    const auto type = static_cast<tlsrpt::ResultType>(i);
-    if (tlsrpt::to_string(type) == word) return type;
-  }
-  return std::nullopt;
-}
-
 CollectedPolicy collected(const audit::CountedSession& session, const audit::PolicyResult& result,
                           const PolicyStrings& strings) {
   CollectedPolicy out;
@@ -42,7 +34,7 @@ CollectedPolicy collected(const audit::CountedSession& session, const audit::Pol
   out.success = result.result_types.empty() || (only_fetch_failed(result) && applied);
   const std::vector<std::string> reasons = audit::reasons_of(result);
   for (std::size_t i = 0; i < result.result_types.size(); ++i) {
-    const auto type = result_type(result.result_types[i]);
+    const auto type = tlsrpt::result_type(result.result_types[i]);
     if (!type) continue;
     CollectedFailure failure;
     failure.type = *type;

@@ -57,6 +57,21 @@ std::string sha256_hex(std::span<const std::string_view> texts) {
   return base::to_hex(digest);
 }
 
+std::optional<PolicyType> policy_type(std::string_view word) {
+  for (const auto type : {PolicyType::tlsa, PolicyType::sts, PolicyType::no_policy_found}) {
+    if (to_string(type) == word) return type;
+  }
+  return std::nullopt;
+}
+
+std::optional<ResultType> result_type(std::string_view word) {
+  for (int i = 0; i <= static_cast<int>(ResultType::dane_required); ++i) {
+    const auto type = static_cast<ResultType>(i);
+    if (to_string(type) == word) return type;
+  }
+  return std::nullopt;
+}
+
 std::string policy_digest(const Policy& policy) {
   std::vector<std::string_view> texts{to_string(policy.type), policy.domain};
   texts.insert(texts.end(), policy.strings.begin(), policy.strings.end());

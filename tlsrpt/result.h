@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,9 @@ enum class ResultType : std::uint8_t {
 
 std::string_view to_string(PolicyType type);  // as in RFC 8460: "no-policy-found"
 std::string_view to_string(ResultType type);  // as in RFC 8460: "starttls-not-supported"
+// The other way round; nullopt: no such word.
+std::optional<PolicyType> policy_type(std::string_view word);
+std::optional<ResultType> result_type(std::string_view word);
 
 // The policy as RFC 8460 §4.5 wants it quoted.
 struct Policy {

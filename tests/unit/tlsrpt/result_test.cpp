@@ -21,7 +21,12 @@ TEST_CASE("RFC 8460 §4.3: result types are spelled as registered") {
       {tlsa_invalid, "tlsa-invalid"},
       {dnssec_invalid, "dnssec-invalid"},
       {dane_required, "dane-required"}};
-  for (const auto& [type, word] : words) CHECK(to_string(type) == word);
+  for (const auto& [type, word] : words) {
+    CHECK(to_string(type) == word);
+    CHECK(tlsrpt::result_type(word) == type);
+  }
+  CHECK_FALSE(tlsrpt::result_type("Validation-Failure"));
+  CHECK_FALSE(tlsrpt::result_type(""));
 }
 
 TEST_CASE("RFC 8460 §4.4: policy types are spelled as in the report") {
