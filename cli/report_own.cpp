@@ -241,7 +241,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   const auto reply = world.report(*loaded.config, request);
   if (!reply) {
     terminal.err << "report: " << tlsrpt::without_controls(reply.error().text) << '\n';
-    return reply.error().not_running ? exit_unavailable : exit_no;
+    return reply.error().status;
   }
   if (has_none(options, *reply)) {
     if (options.json) terminal.out << base::json_in_ascii(reply->dump(2)) << '\n';

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/values.h"
+#include "tlsrpt/dkim.h"
 
 namespace config {
 
@@ -162,9 +163,24 @@ bool loopback(const Address& address) {
          network("::1/128").contains(tcp->address);
 }
 
-// RFC 8460 §5.3: the submitter is the domain of contact-info.
-void judge_report_identity(Reading& reading) {
+// Whether report mail can be signed with that key: the daemon would not start without.
+void judge_dkim(Reading& reading, const Surroundings& surroundings) {
   const TlsRpt& reports = reading.config.tls_rpt;
+  if (reports.dkim_key.empty() || reports.dkim_selector.empty() || !reports.report_domain) return;
+  if (!reading.is_good("tls_rpt.dkim_key") || !surroundings.read_file) return;
+  const auto pem = surroundings.read_file(reports.dkim_key);
+  if (!pem) return;  // which was told before
+  const auto signer =
+      tlsrpt::DkimSigner::make(*pem, reports.report_domain->str(), reports.dkim_selector);
+  if (signer) return;
+  reading.error(reading.place("tls_rpt.dkim_key"),
+                "dkim_key and dkim_selector: " + signer.error().text);
+}
+
+// RFC 8460 §5.3: the submitter is the domain of contact-info.
+void judge_report_identity(Reading& reading, const Surroundings& surroundings) {
+  const TlsRpt& reports = reading.config.tls_rpt;
+  judge_dkim(reading, surroundings);
   if (!reading.is_set("tls_rpt.contact_info") || !reading.is_good("tls_rpt.contact_info")) return;
   if (!reports.report_domain) return;
   const auto domain =
@@ -175,9 +191,9 @@ void judge_report_identity(Reading& reading) {
                     reports.report_domain->str());
 }
 
-void judge_rest(Reading& reading) {
+void judge_rest(Reading& reading, const Surroundings& surroundings) {
   const Config& config = reading.config;
-  judge_report_identity(reading);
+  judge_report_identity(reading, surroundings);
   needs(reading, "tls_rpt", "dkim_selector", "dkim_key");
   needs(reading, "tls_rpt", "dkim_key", "dkim_selector");
   if (config.admin.listen && !loopback(*config.admin.listen) &&
@@ -200,7 +216,7 @@ void judge_consistency(Reading& reading, const Surroundings& surroundings) {
   judge_downgrade(reading);
   judge_rules(reading);
   judge_exceptions(reading, surroundings.today);
-  judge_rest(reading);
+  judge_rest(reading, surroundings);
   warn_of_weakness(reading);
 }
 

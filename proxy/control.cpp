@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -144,6 +145,7 @@ base::Result<Descriptor, DaemonError> connect_to(const config::Path& path) {
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
     DaemonError error = broken(text);
     error.not_running = errno == ENOENT || errno == ECONNREFUSED;
+    error.status = EX_UNAVAILABLE;
     return base::fail(std::move(error));
   }
   return fd;
@@ -160,7 +162,7 @@ base::Result<std::string, DaemonError> read_reply(int fd, std::chrono::milliseco
     pollfd ready{fd, POLLIN, 0};
     const int n = left.count() > 0 ? ::poll(&ready, 1, static_cast<int>(left.count())) : 0;
     if (n < 0 && errno == EINTR) continue;
-    if (n == 0) return base::fail(DaemonError{false, "the daemon did not answer in time"});
+    if (n == 0) return base::fail(DaemonError{false, "the daemon did not answer in time", EX_TEMPFAIL});
     const ssize_t got = ::recv(fd, octets, sizeof octets, 0);
     if (got < 0) return base::fail(broken("control socket"));
     if (got == 0) return base::fail(DaemonError{false, "the daemon closed the connection"});

@@ -47,6 +47,7 @@ class Control : public std::enable_shared_from_this<Control> {
 struct DaemonError {
   bool not_running = false;
   std::string text;
+  int status = 1;  // of the command (sysexits.h): 69 nobody can be asked, 75 try again
 };
 base::Result<nlohmann::json, DaemonError> ask_daemon(const config::Path& socket,
                                                      const nlohmann::json& request,

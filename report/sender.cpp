@@ -165,6 +165,11 @@ asio::awaitable<Sender::Discovered> Sender::discover(std::string domain) {
   co_return found;
 }
 
+// Whether it was composed for another submitter than the one that sends now.
+bool Sender::foreign(const store::ReportRow& row) const {
+  return !row.id.ends_with("@" + parts_.submitter);
+}
+
 asio::awaitable<void> Sender::look_up(store::ReportRow& row) {
   const Discovered found = co_await discover(row.domain);
   const base::WallTime now = parts_.clock->wall();
@@ -183,7 +188,10 @@ asio::awaitable<void> Sender::look_up(store::ReportRow& row) {
   } else {
     trouble = "it cannot be sent: " + made.error().text;
   }
-  if (!trouble.empty()) {
+  if (found.record && !trouble.empty() && foreign(row)) {
+    row.state = store::ReportState::failed;  // it will be another's tomorrow, too
+    row.record = trouble;
+  } else if (!trouble.empty()) {
     row.first_lookup = row.first_lookup.value_or(now);
     const auto pause = back_off(++row.lookups, now - *row.first_lookup);
     row.record = trouble;

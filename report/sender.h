@@ -63,6 +63,7 @@ class Sender {
   static boost::asio::awaitable<void> run(Sender* self, store::ReportRow row);
   boost::asio::awaitable<void> deliver(store::ReportRow row, bool at_once);
   boost::asio::awaitable<Discovered> discover(std::string domain);
+  bool foreign(const store::ReportRow& row) const;
   // From `waiting` to `sending` or to an end; the row is stored.
   boost::asio::awaitable<void> look_up(store::ReportRow& row);
   base::Result<std::vector<store::EndpointRow>, base::Error> endpoint_rows(

@@ -233,7 +233,8 @@ asio::awaitable<void> Service::send(Service* self, store::Day day,
       out = co_await self->preview_rows(day, std::move(domain));
     } else if (!closed) {
       out = failure("the day " + tlsrpt::day_text(day) +
-                    " is not over: its reports are sent after 00:00 UTC");
+                    " is not over: its reports are sent after 00:00 UTC; a day that is over is "
+                    "named by --date");
     } else {
       out = co_await self->send_rows(day, std::move(domain));
     }
@@ -279,16 +280,39 @@ asio::awaitable<json> Service::preview_rows(store::Day day, std::optional<std::s
     out["messages"].push_back(std::move(one));
   };
   out["nothing"] = json::array();
+  auto add_nothing = [&out](const std::string& name, const std::string& why) {
+    json one;
+    one["domain"] = name;
+    one["why"] = why;
+    out["nothing"].push_back(std::move(one));
+  };
   auto found = rows(day, domain);
   if (!found) co_return failure(found.error().text);
   std::vector<std::pair<tlsrpt::Report, std::string>> wanted;
   for (const store::ReportRow& row : *found) {
+    // Where its messages are made already, it is these that go.
+    const auto endpoints = parts_.reports->endpoints(day, row.domain);
+    if (endpoints && !endpoints->empty()) {
+      bool any = false;
+      for (const store::EndpointRow& endpoint : *endpoints) {
+        if (endpoint.state == store::EndpointState::accepted) continue;
+        any = true;
+        const std::string post = "POST of " + files_.path(day, row.domain).string() + "\n";
+        add(row.domain, endpoint.uri, endpoint.message.empty() ? post : endpoint.message);
+      }
+      if (!any) add_nothing(row.domain, "everybody who asks for it has it");
+      continue;
+    }
     auto octets = files_.read(day, row.domain);
     if (!octets) co_return failure(octets.error().text);
     auto text = tlsrpt::gunzip(*octets);
     auto report = text ? report_from_json(*text) : std::nullopt;
     if (!report) co_return failure(files_.path(day, row.domain).string() + ": is no report");
     report->domain = row.domain;
+    if (report->submitter.domain != settings_.identity.submitter.domain) {
+      add_nothing(row.domain, "it was composed for the submitter " + report->submitter.domain);
+      continue;
+    }
     wanted.emplace_back(std::move(*report), std::move(*octets));
   }
   auto running = running_reports(day, domain, most_shown);
@@ -301,11 +325,7 @@ asio::awaitable<json> Service::preview_rows(store::Day day, std::optional<std::s
     const std::string name = report.domain;
     auto preview = co_await sender_.preview(std::move(report), std::move(octets));
     for (auto& [uri, text] : preview.messages) add(name, uri, std::move(text));
-    if (preview.nothing.empty()) continue;
-    json one;
-    one["domain"] = name;
-    one["why"] = preview.nothing;
-    out["nothing"].push_back(std::move(one));
+    if (!preview.nothing.empty()) add_nothing(name, preview.nothing);
   }
   co_return out;
 }
