@@ -162,7 +162,9 @@ base::Result<std::string, DaemonError> read_reply(int fd, std::chrono::milliseco
     pollfd ready{fd, POLLIN, 0};
     const int n = left.count() > 0 ? ::poll(&ready, 1, static_cast<int>(left.count())) : 0;
     if (n < 0 && errno == EINTR) continue;
-    if (n == 0) return base::fail(DaemonError{false, "the daemon did not answer in time", EX_TEMPFAIL});
+    if (n == 0) {
+      return base::fail(DaemonError{false, "the daemon did not answer in time", EX_TEMPFAIL});
+    }
     const ssize_t got = ::recv(fd, octets, sizeof octets, 0);
     if (got < 0) return base::fail(broken("control socket"));
     if (got == 0) return base::fail(DaemonError{false, "the daemon closed the connection"});

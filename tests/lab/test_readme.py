@@ -244,7 +244,8 @@ class ReportMail(LabCase):
         table["tls_rpt"]["directory"] = self.lab.path("reports")
         sternpost = self.lab.sternpost(table)
         try:
-            wait_for(lambda: "may be ignored by its receivers" in sternpost.log, "a word about the key", 20)
+            wait_for(lambda: "may be ignored by its receivers" in sternpost.log,
+                     "a word about the key", 20)
             log = sternpost.log
         finally:
             self.assertEqual(sternpost.stop(), 0)

@@ -38,7 +38,10 @@ TEST_CASE("every example among the defaults is read and refused for no reason of
       {"/etc/sternpost/unbound.conf", "server:"},
       {"/etc/ssl/certs/ca-certificates.crt", "-----BEGIN CERTIFICATE-----"},
       {"/etc/sternpost/partner-ca.pem", "-----BEGIN CERTIFICATE-----"},
-      {"/etc/sternpost/dkim.key", "-----BEGIN PRIVATE KEY-----"},
+      {"/etc/sternpost/dkim.key",  // RFC 8463 §A.2
+       "-----BEGIN PRIVATE KEY-----\n"
+       "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+       "-----END PRIVATE KEY-----\n"},
       {"/etc/sternpost/admin.token", "secret"}};
   std::size_t others = 0;
   for (const std::string& error : errors_of(text, files)) {

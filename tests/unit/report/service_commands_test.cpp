@@ -137,7 +137,8 @@ TEST_CASE("report send: the running day is refused") {
   world.sessions("a.example", 1);
   const json answer = world.send();
   CHECK(answer["error"] ==
-        "the day 2026-11-25 is not over: its reports are sent after 00:00 UTC");
+        "the day 2026-11-25 is not over: its reports are sent after 00:00 UTC; a day that is over "
+        "is named by --date");
   CHECK(answer["schema"] == 1);
   CHECK(world.mail.mails.empty());
 }
