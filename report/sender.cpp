@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t at_a_time = 64;
+constexpr std::size_t at_a_time = 32;
 constexpr std::chrono::seconds store_again{1};
 
 std::string about(const store::ReportRow& row) {
