@@ -170,10 +170,10 @@ class Demands(LabCase):
 
     def test_nothing_published(self):
         self.delivered(self.none, self.lmtp(self.none.rcpt), tls=False)
-        self.delivered(self.empty, self.lmtp(self.empty.rcpt))
         log = self.last(self.none)
         self.assertEqual((log["policy_type"], log["protection"], log["requirement"]),
                          ("no-policy-found", "cleartext", "opportunistic"))
+        self.delivered(self.empty, self.lmtp(self.empty.rcpt))
 
     def test_insecure_tlsa_is_ignored(self):
         """RFC 7672 §2.2: TLSA records from an unsigned zone demand nothing."""
