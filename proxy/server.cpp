@@ -20,18 +20,6 @@ namespace {
 
 constexpr std::chrono::milliseconds drain_look{50};
 
-// The handler of a worker's loop must not end it: an exception is a bug, told and survived.
-void run_loop(asio::io_context& io) {
-  for (;;) {
-    try {
-      io.run();
-      return;
-    } catch (const std::exception& error) {
-      base::log_error("", std::string("internal error in a worker: ") + error.what());
-    }
-  }
-}
-
 }  // namespace
 
 Server::Server(asio::io_context& home, Shared& shared)
@@ -102,9 +90,9 @@ base::Result<void, StartError> Server::open(std::shared_ptr<const Snapshot> snap
 
 void Server::start() {
   for (auto& thread : threads_) {
-    asio::io_context& io = thread->worker->io();
-    guards_.push_back(asio::make_work_guard(io));
-    thread->thread = std::thread([&io] { run_loop(io); });
+    Worker& worker = *thread->worker;
+    guards_.push_back(asio::make_work_guard(worker.io()));
+    thread->thread = std::thread([&worker] { worker.run(); });
   }
   for (auto& entry : entries_) entry.listener->start();
 }

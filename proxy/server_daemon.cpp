@@ -91,8 +91,14 @@ base::Result<void, StartError> Daemon::open() {
   }
   PassedSockets passed = PassedSockets::from_systemd();
   server_ = std::make_unique<Server>(home_, services_->shared());
-  auto opened = server_->open(make_snapshot(config_), passed);
+  const auto snapshot = make_snapshot(config_);
+  auto opened = server_->open(snapshot, passed);
   if (!opened) return opened;
+  if (Advisor::wanted(*config_)) {
+    advisor_ = std::make_unique<Advisor>(home_, services_->shared());
+    opened = advisor_->open(snapshot, passed);
+    if (!opened) return opened;
+  }
   if (passed.left() > 0) {
     base::log_warn("", std::to_string(passed.left()) +
                            " sockets passed by systemd belong to no [[listen]] address");
@@ -106,6 +112,7 @@ base::Result<void, StartError> Daemon::open() {
 int Daemon::run() {
   take_signals();
   server_->start();
+  if (advisor_) advisor_->start();
   if (services_->reporting() != nullptr) services_->reporting()->start();
   control_->start();
   probe_validation();
@@ -123,6 +130,7 @@ int Daemon::run() {
   }
   leave_signals();
   server_.reset();
+  advisor_.reset();
   services_->close("SIGTERM or SIGINT");
   base::log_info("", "ended");
   return 0;
@@ -256,7 +264,9 @@ void Daemon::reload() {
 
 void Daemon::adopt(std::shared_ptr<const config::Config> config) {
   std::vector<std::string> kept;
-  auto adopted = server_->adopt(make_snapshot(config), kept);
+  const auto snapshot = make_snapshot(config);
+  auto adopted = server_->adopt(snapshot, kept);
+  if (adopted && advisor_) adopted = advisor_->adopt(snapshot, kept);
   if (adopted) adopted = services_->adopt(*config);
   if (!adopted) {
     base::log_error("", "the configuration stays as it was: " + adopted.error().text);
@@ -280,6 +290,7 @@ void Daemon::end() {
   probe_timer_.cancel();
   notify::stopping(status_text());
   base::log_info("", "ending: no more connections, open transactions are waited for");
+  if (advisor_) advisor_->stop();
   auto done = [this] {
     control_->stop();
     home_.stop();

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "config/load.h"
+#include "proxy/advisor.h"
 #include "proxy/control.h"
 #include "proxy/server.h"
 #include "proxy/server_services.h"
@@ -62,6 +63,7 @@ class Daemon {
   boost::asio::io_context home_{1};
   std::unique_ptr<Services> services_;
   std::unique_ptr<Server> server_;
+  std::unique_ptr<Advisor> advisor_;  // null: nobody only asks
   std::shared_ptr<Control> control_;
   std::thread signal_thread_;
   std::atomic<bool> signals_over_{false};

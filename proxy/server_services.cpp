@@ -176,6 +176,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.log = made->log_.get();
   shared.host_memory = &made->host_memory_;
   shared.slots = &made->slots_;
+  if (!config.milter.socket.empty()) shared.seen_hosts = &made->seen_hosts_;
   // Also with `send` off: reports of before may still be on their way.
   if (made->reporting_) shared.report_mail = made->reporting_->return_path();
   shared.keep_policy = [self](const tlsrpt::Policy& policy, const std::string& digest) {

@@ -16,6 +16,7 @@
 #include "proxy/listener_socket.h"
 #include "proxy/mx_slots.h"
 #include "proxy/reporting.h"
+#include "proxy/seen_hosts.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
 #include "store/sqlite_store.h"
@@ -72,6 +73,7 @@ class Services {
   std::unique_ptr<Reporting> reporting_;
   HostMemory host_memory_;
   MxSlots slots_;
+  SeenHosts seen_hosts_;
   Shared shared_;
 };
 

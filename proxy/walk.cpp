@@ -8,6 +8,8 @@
 #include "base/overloaded.h"
 #include "policy/sts_engine.h"
 #include "proxy/host_memory.h"
+#include "proxy/seen_hosts.h"
+#include "proxy/survey.h"
 #include "proxy/tls_client.h"
 
 namespace proxy {
@@ -21,10 +23,6 @@ constexpr EnhancedCode no_answer{4, 4, 1}, broke_off{4, 4, 2}, dns_failed{4, 4, 
     unroutable{4, 4, 4}, all_in_use{4, 4, 5};
 constexpr std::chrono::seconds slot_wait{30};
 constexpr std::size_t hosts_prefetched = 8;
-
-std::chrono::sys_days today(const base::Clock& clock) {
-  return std::chrono::floor<std::chrono::days>(clock.wall());
-}
 
 bool same_policy(const policy::StsState& a, const policy::StsState& b) {
   const auto* left = std::get_if<policy::StsActive>(&a);
@@ -45,8 +43,7 @@ Walk::Walk(Worker& worker, std::shared_ptr<const Snapshot> snapshot,
       tls_client_(worker.tls_client()) {
   if (auto* domain = std::get_if<base::Domain>(&destination)) {
     domain_ = std::move(*domain);
-    operator_ =
-        policy::operator_for(snapshot_->settings, *domain_, today(*worker_.shared().clock));
+    operator_ = operator_today(*worker_.shared().clock, snapshot_->settings, *domain_);
   } else {
     literal_ = std::get<base::Ip>(destination);
   }
@@ -125,12 +122,7 @@ void Walk::order_hosts() {
 
 Gather::HostQuery Walk::query_for(const base::Domain& host) const {
   dane::HostOrigin origin{*domain_, plan_->expanded, plan_->by_mx, plan_->mx_security};
-  return Gather::HostQuery{host,
-                           std::move(origin),
-                           config_.outbound.port,
-                           config_.outbound.ip_preference,
-                           config_.dane.enabled,
-                           ignores_dnssec()};
+  return host_query(config_, std::move(origin), host, ignores_dnssec());
 }
 
 bool Walk::ignores_dnssec() const {
@@ -416,6 +408,10 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   attempt.counted = !cleartext_retry && !literal_ && !observing_;
   log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
 
+  if (domain_ && worker_.shared().seen_hosts) {
+    worker_.shared().seen_hosts->note(current_->host, plan, verdict,
+                                      std::chrono::steady_clock::now());
+  }
   const auto* authorized = std::get_if<policy::Authorized>(&verdict.outcome);
   if (const auto* denied = std::get_if<policy::Denied>(&verdict.outcome)) {
     if (session) session->quit();

@@ -1,6 +1,7 @@
 #include "proxy/worker.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "proxy/gather.h"
 #include "proxy/pool.h"
 #include "proxy/tls_client.h"
@@ -22,6 +23,17 @@ base::Result<std::unique_ptr<Worker>, base::Error> Worker::make(
   std::unique_ptr<Worker> worker(new Worker(shared, std::move(snapshot)));
   worker->tls_client_ = std::move(*tls);
   return worker;
+}
+
+void Worker::run() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::exception& error) {
+      base::log_error("", std::string("internal error in a worker: ") + error.what());
+    }
+  }
 }
 
 void Worker::adopt(std::shared_ptr<const Snapshot> snapshot,

@@ -32,6 +32,7 @@ class Gather;
 class HostMemory;
 class MxSlots;
 class Pool;
+class SeenHosts;
 class TlsClient;
 class TlsServer;
 
@@ -57,6 +58,7 @@ struct Shared {
   audit::EnforcementLog* log = nullptr;
   HostMemory* host_memory = nullptr;
   MxSlots* slots = nullptr;
+  SeenHosts* seen_hosts = nullptr;  // null: nobody asks for it
   const tlsrpt::ReturnPath* report_mail = nullptr;  // null: no report mail goes out from here
   // Keeps a policy's strings under their digest, before a log line names it; any thread.
   std::function<void(const tlsrpt::Policy&, const std::string& digest)> keep_policy;
@@ -75,6 +77,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   boost::asio::io_context& io() { return io_; }
+  // This thread's life, until io() is stopped. An exception is a bug, told and survived.
+  void run();
   Shared& shared() { return shared_; }
   base::Random& random() { return random_; }
   Gather& gather() { return *gather_; }

@@ -1,0 +1,53 @@
+// Advisor: the thread of those who only ask what holds for a domain: the policy map and the milter.
+// A worker of its own, so that many questions never delay a session, and one set of caches serves
+// all who ask. Made by proxy/server_daemon where the configuration has such a listener; lives on
+// the home thread, its worker on its own.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proxy/listener_socket.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+namespace proxy {
+
+class Advisor {
+ public:
+  // Whether the configuration has anybody who asks.
+  static bool wanted(const config::Config& config);
+
+  Advisor(boost::asio::io_context& home, Shared& shared);
+  // Stops the thread.
+  ~Advisor();
+  Advisor(const Advisor&) = delete;
+  Advisor& operator=(const Advisor&) = delete;
+
+  // Opens every listening socket; nothing runs or accepts before start().
+  base::Result<void, StartError> open(std::shared_ptr<const Snapshot> snapshot,
+                                      PassedSockets& passed);
+  void start();
+  // What is asked from now on is answered by this configuration. An error changes nothing; what
+  // changes only at a restart is named in `kept`.
+  base::Result<void, base::Error> adopt(std::shared_ptr<const Snapshot> snapshot,
+                                        std::vector<std::string>& kept);
+  // No more connections; answers under way are not waited for.
+  void stop();
+
+ private:
+  using Guard = boost::asio::executor_work_guard<boost::asio::io_context::executor_type>;
+
+  boost::asio::io_context& home_;
+  Shared& shared_;
+  std::unique_ptr<Worker> worker_;
+  std::optional<Guard> guard_;
+  std::thread thread_;
+};
+
+}  // namespace proxy

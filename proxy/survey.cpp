@@ -1,0 +1,83 @@
+#include "proxy/survey.h"
+
+#include <algorithm>
+
+#include "policy/sts_engine.h"
+
+namespace proxy {
+
+namespace {
+
+using Facts = base::Result<policy::GatheredFacts, base::Error>;
+
+// Of the time that is left, not all goes to the policy host: what DNS says is wanted too.
+std::chrono::milliseconds sts_wait(const config::MtaSts& config, SteadyTime deadline) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      deadline - std::chrono::steady_clock::now());
+  return std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(0),
+                                               config.first_contact_wait);
+}
+
+dane::HostOrigin origin_of(const policy::DomainFacts& domain) {
+  const bool by_mx = std::holds_alternative<policy::MxList>(domain.mx);
+  return {domain.domain, domain.expanded, by_mx, domain.mx_security};
+}
+
+}  // namespace
+
+policy::Operator operator_today(const base::Clock& clock, const policy::Settings& settings,
+                                const base::Domain& domain) {
+  return policy::operator_for(settings, domain,
+                              std::chrono::floor<std::chrono::days>(clock.wall()));
+}
+
+Gather::HostQuery host_query(const config::Config& config, dane::HostOrigin origin,
+                             const base::Domain& host, bool ignore_dnssec) {
+  return Gather::HostQuery{host,
+                           std::move(origin),
+                           config.outbound.port,
+                           config.outbound.ip_preference,
+                           config.dane.enabled,
+                           ignore_dnssec};
+}
+
+asio::awaitable<Facts> gather_all(Worker& worker, std::shared_ptr<const Snapshot> snapshot,
+                                  base::Domain domain, SteadyTime deadline) {
+  Shared& shared = worker.shared();
+  const config::Config& config = *snapshot->config;
+  if (config.dane.enabled && shared.validation == Validation::broken) {
+    co_return base::fail("the resolver here does not validate DNSSEC, so that it cannot tell "
+                         "whether " + domain.str() + " uses DANE");
+  }
+  const policy::Operator op = operator_today(*shared.clock, snapshot->settings, domain);
+  const bool ignore_dnssec = op.exception && op.exception->ignore_dnssec;
+  worker.gather().prefetch_mx(domain, ignore_dnssec);
+  policy::StsState sts = policy::StsAbsent{"MTA-STS is disabled here"};
+  if (config.mta_sts.enabled && shared.sts) {
+    const auto wait = sts_wait(config.mta_sts, deadline);
+    sts = co_await shared.sts->state_for(domain, wait);
+  }
+  const auto mx = co_await worker.gather().mx(domain, ignore_dnssec, deadline);
+  if (!mx) {
+    co_return base::fail("the MX look-up of " + domain.str() + " did not end in time");
+  }
+  policy::DomainFacts about{domain, mx->mx, mx->security, mx->expanded, std::move(sts)};
+  policy::GatheredFacts facts{std::move(about), {}};
+  std::vector<Gather::HostQuery> queries;
+  for (const policy::MxHost& host : policy::hosts_of(facts.domain)) {
+    queries.push_back(host_query(config, origin_of(facts.domain), host.host, ignore_dnssec));
+    worker.gather().prefetch(queries.back());
+  }
+  for (const Gather::HostQuery& one : queries) {
+    Gather::HostQuery query = one;
+    auto found = co_await worker.gather().host(std::move(query), deadline);
+    if (!found) {
+      co_return base::fail("the look-ups for " + one.host.str() + " did not end in time");
+    }
+    facts.hosts.push_back(std::move(found));
+  }
+  Facts whole(std::move(facts));
+  co_return whole;
+}
+
+}  // namespace proxy
