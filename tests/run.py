@@ -3,7 +3,9 @@
 
 Each step is one program; steps run two at a time, the longest first. A step's output is shown only
 when it fails (or with -v). What counts as one test: a Catch2 test case, a fuzz program, a rule of
-the tidy check, a test of the lab. The last line is "N passed, N failed".
+the tidy check, a test of the lab. Under ThreadSanitizer the cases tagged [asan-only] are left out:
+long ones, which cross no threads but those that others cross too. The last line is
+"N passed, N failed".
 
     tests/run.py [-v] [NAME …]    runs only the steps whose names contain one of the words
 """
@@ -26,6 +28,7 @@ ENVIRONMENT = dict(
     ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1",
     UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
     TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1",
+    FUZZ_ROUNDS=os.environ.get("FUZZ_ROUNDS", "6000"),
     STERNPOST=str(ASAN / "sternpost"),  # the program that the lab tests
 )
 
@@ -66,7 +69,7 @@ def steps():
     found = [("lab", ["python3", "tests/lab/run", "-j", "3"], plain_counts)]
     for name in THREADED:
         if (TSAN / "tests" / name).exists():
-            found.append((f"tsan {name}", [TSAN / "tests" / name], catch_counts))
+            found.append((f"tsan {name}", [TSAN / "tests" / name, "~[asan-only]"], catch_counts))
     for program in sorted((ASAN / "tests").glob("unit_*")) + [ASAN / "tests" / "conformance"]:
         if program.is_file() and os.access(program, os.X_OK):
             found.append((program.name, [program], catch_counts))

@@ -105,7 +105,8 @@ TEST_CASE("follow: lines come as they are written, and none before its end is th
   CHECK(rest(follower) == range(4, 6));
 }
 
-TEST_CASE("follow: begins behind the line named, wherever that is in a long file") {
+TEST_CASE("follow: begins behind the line named, wherever that is in a long file",
+          "[asan-only]") {
   const Folder folder;
   std::string text;
   for (std::uint64_t seq = 1; seq <= 3000; ++seq) {

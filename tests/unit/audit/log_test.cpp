@@ -116,7 +116,7 @@ TEST_CASE("log: a last line that was changed is noticed at start") {
   CHECK(records(folder.log()).at(3)["reason"] == "record 3 is not the one that was written");
 }
 
-TEST_CASE("log: the last line torn at every octet is repaired and noted") {
+TEST_CASE("log: the last line torn at every octet is repaired and noted", "[asan-only]") {
   Folder folder;
   MemoryHead head;
   HandClock clock;
@@ -345,7 +345,8 @@ TEST_CASE("log: after stop nothing is written and nothing breaks") {
   CHECK(log->dropped() == 1);
 }
 
-TEST_CASE("verify: every change to a line is found at the line or the one behind it") {
+TEST_CASE("verify: every change to a line is found at the line or the one behind it",
+          "[asan-only]") {
   Folder folder;
   MemoryHead head;
   HandClock clock;

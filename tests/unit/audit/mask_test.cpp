@@ -80,11 +80,11 @@ TEST_CASE("mask: known local parts go wherever they stand as a word") {
         "malice and alices stay, as does alice.example.com");
 }
 
-TEST_CASE("mask: takes time linear in the text") {
-  // Quadratic work on a megabyte would not end within any test's patience.
+TEST_CASE("mask: takes time linear in the text", "[asan-only]") {
+  // Quadratic work on half a megabyte would not end within any test's patience.
   for (const std::string unit : {"@", "\\", "\"@", "a@", " @", "\"", "%40"}) {
     std::string text;
-    while (text.size() < (1U << 20)) text += unit;
+    while (text.size() < (1U << 19)) text += unit;
     CHECK(mask_local_parts(text + "x").size() > 0);
   }
 }
