@@ -10,10 +10,10 @@
 #include <optional>
 #include <ostream>
 
-#include "base/encode.h"
 #include "tlsrpt/read.h"
 #include "tlsrpt/sum.h"
 #include "tlsrpt/sum_print.h"
+#include "tlsrpt/sum_words.h"
 
 namespace cli {
 namespace {
@@ -62,7 +62,9 @@ class Reading {
 
  private:
   void complain(const std::string& name, const std::string& why) {
-    terminal_.err << base::printable(name) << ": " << base::printable(why) << '\n';
+    // Both may hold what a stranger wrote, and a terminal obeys more than ASCII's controls.
+    terminal_.err << tlsrpt::without_controls(name) << ": " << tlsrpt::without_controls(why)
+                  << '\n';
     summing_.add_problem(name, why);
   }
   void wanting(const std::string& name, const std::string& why) {

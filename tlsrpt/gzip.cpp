@@ -91,4 +91,18 @@ base::Result<std::string, base::Error> gunzip(std::string_view octets,
   }
 }
 
+std::string gunzip_front(std::string_view octets, std::size_t most) {
+  Inflater inflater;
+  z_stream& stream = inflater.stream();
+  const std::string_view part = octets.substr(0, std::max(step, most));
+  std::string out(most, '\0');
+  stream.next_in = octets_of(part);
+  stream.avail_in = static_cast<uInt>(part.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  (void)inflate(&stream, Z_SYNC_FLUSH);
+  out.resize(out.size() - stream.avail_out);
+  return out;
+}
+
 }  // namespace tlsrpt

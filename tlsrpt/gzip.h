@@ -21,4 +21,7 @@ struct GunzipLimits {
 base::Result<std::string, base::Error> gunzip(std::string_view octets,
                                               const GunzipLimits& limits = {});
 
+// The first octets of what a gzip holds, `most` at most; fewer where it holds fewer or is damaged.
+std::string gunzip_front(std::string_view octets, std::size_t most);
+
 }  // namespace tlsrpt

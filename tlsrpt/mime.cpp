@@ -160,7 +160,10 @@ class Walk {
 
   void entity(std::string_view octets, std::size_t depth) {
     const Head head = read_head(octets);
-    if (depth == 0) result.report_domain = base::to_lower(base::trim(head.report_domain));
+    if (depth == 0) {
+      result.report_domain = base::to_lower(base::trim(head.report_domain));
+      result.report_type = base::to_lower(head.type).find("tlsrpt") != npos;
+    }
     const std::string type = media_type(head.type);
     const bool multipart = type.starts_with("multipart/");
     if ((multipart || type == "message/rfc822") && depth >= limits_.depth) {

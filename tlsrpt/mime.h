@@ -24,6 +24,7 @@ struct MimeLimits {
 struct MimeMessage {
   std::string report_domain;  // TLS-Report-Domain (RFC 8460 §5.3), lower case
   std::string problem;        // which limit ended the walk; empty: none did
+  bool report_type = false;   // Content-Type says report-type=tlsrpt, or a type of TLS-RPT
 };
 
 using TakeLeaf = std::function<void(const MimeLeaf&)>;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t npos = std::string_view::npos;
 constexpr std::size_t deflate_ratio = 1032;  // no octet of deflate gives more
+constexpr std::size_t front = 4096;  // octets that tell whether it can be a report
 constexpr int gzip_layers = 2;  // an HTTP server may have put its own around the report's
 
 bool opens_like_gzip(std::string_view octets) { return octets.starts_with("\x1f\x8b"); }
@@ -108,6 +109,11 @@ class Reading {
         octets = room;
       }
     }
+    // Other mail may have anything in a gzip: what is not called a report costs nothing and is no
+    // broken report.
+    if (!labelled && opens_like_gzip(octets) && !opens_like_json(gunzip_front(octets, front))) {
+      return false;
+    }
     for (int layers = gzip_layers; opens_like_gzip(octets); --layers) {
       auto inner = unpacked(place, octets, layers);
       if (!inner) return true;
@@ -127,10 +133,8 @@ class Reading {
     bool wanted = false;
     const TakeLeaf take = [&](const MimeLeaf& part) { wanted = leaf(part, place) || wanted; };
     const MimeMessage walked = walk_message(octets, {limits_.mime_depth, limits_.parts}, take);
-    if (!walked.problem.empty()) {
-      problem(place, "message: " + walked.problem);
-      wanted = true;
-    }
+    wanted = wanted || walked.report_type || !walked.report_domain.empty();
+    if (!walked.problem.empty() && wanted) problem(place, "message: " + walked.problem);
     if (!wanted) ++result.without_report;
     if (walked.report_domain.empty()) return;
     for (std::size_t i = first; i < result.reports.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/encode.h"
+#include "tlsrpt/result.h"
 
 namespace tlsrpt {
 namespace {
@@ -12,6 +13,7 @@ constexpr const char* others = "(others)";
 constexpr std::uint64_t most = (std::uint64_t{1} << 53) - 1;  // RFC 7493 §2.2: what JSON can hold
 constexpr std::size_t most_reporters = 1000;                  // told apart of one result type
 constexpr std::size_t most_results = 20;                      // told apart of one source
+constexpr std::size_t most_octets = 256;                      // of one text that lines are told by
 
 void raise(std::uint64_t& to, std::uint64_t by) { to = by > most - to ? most : to + by; }
 
@@ -48,6 +50,20 @@ std::string all_of(const ReadReport& report) {
     }
   }
   return out;
+}
+
+// What is remembered of a text is as long for a hostile report as for any other.
+std::string digest_of(std::string_view text) {
+  const std::string_view texts[] = {text};
+  return sha256_hex(texts);
+}
+
+std::string cut(std::string text) {
+  if (text.size() <= most_octets) return text;
+  std::size_t end = most_octets;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
+  text.resize(end);
+  return text + "…";
 }
 
 // RFC 8461 §3.2: the mode of a policy that a report quotes.
@@ -88,6 +104,7 @@ std::optional<std::chrono::sys_days> day_of(const ReadReport& report) {
 
 template <class Value>
 Value& Summing::line(std::map<Texts, Value>& lines, Texts key) {
+  for (std::string& text : key) text = cut(std::move(text));
   const auto found = lines.find(key);
   if (found != lines.end()) return found->second;
   if (lines.size() < limits_.lines) return lines[std::move(key)];
@@ -97,19 +114,21 @@ Value& Summing::line(std::map<Texts, Value>& lines, Texts key) {
 }
 
 bool Summing::is_new(const ReadReport& report) {
-  const std::string all = all_of(report);
-  std::string key;
-  append(key, report.organization);
-  append(key, report.id);
-  if (report.id.empty()) key = all;
-  const std::size_t hash = std::hash<std::string>()(all);
-  const auto known = seen_.find(key);
+  const std::string said = digest_of(all_of(report));
+  std::string known_by = said;
+  if (!report.id.empty()) {
+    std::string name;
+    append(name, report.organization);
+    append(name, report.id);
+    known_by = digest_of(name);
+  }
+  const auto known = seen_.find(known_by);
   if (known == seen_.end()) {
-    if (seen_.size() < limits_.reports) seen_.emplace(std::move(key), hash);
+    if (seen_.size() < limits_.reports) seen_.emplace(std::move(known_by), said);
     return true;
   }
   ++sum_.duplicates;
-  if (known->second != hash) ++sum_.differing;
+  if (known->second != said) ++sum_.differing;
   return false;
 }
 
@@ -148,12 +167,14 @@ void Summing::add_detail(const ReadReport& report, const ReadDetail& detail) {
   raise(sum_.detailed, detail.count);
   Result& result = line(results_, {detail.result_type});
   raise(result.failures, detail.count);
-  if (result.reporters.size() < most_reporters) result.reporters[{report.organization}] = true;
+  if (result.reporters.size() < most_reporters) {
+    result.reporters.insert(std::hash<std::string>()(report.organization));
+  }
   Source& source = line(sources_, {detail.sending_mta_ip, report.organization});
   raise(source.failures, detail.count);
-  const bool told_apart =
-      source.results.size() < most_results || source.results.contains({detail.result_type});
-  raise(source.results[{told_apart ? detail.result_type : std::string(others)}], detail.count);
+  const std::string type = cut(detail.result_type);
+  const bool told_apart = source.results.size() < most_results || source.results.contains({type});
+  raise(source.results[{told_apart ? type : std::string(others)}], detail.count);
   raise(line(failures_, {detail.result_type, detail.receiving_mx_hostname,
                          detail.failure_reason_code}),
         detail.count);

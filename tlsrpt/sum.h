@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -87,7 +88,7 @@ struct Sum {
 
 struct SumLimits {
   std::size_t lines = 20000;     // of one table
-  std::size_t reports = 1000000;  // remembered, so that a second copy is known
+  std::size_t reports = 200000;  // remembered, so that a second copy is known
   std::size_t problems = 1000;
 };
 
@@ -113,7 +114,7 @@ class Summing {
 
   struct Result {
     std::uint64_t failures = 0;
-    std::map<Texts, bool> reporters;
+    std::set<std::size_t> reporters;  // hashes of their names
   };
   struct Source {
     std::uint64_t failures = 0;
@@ -122,7 +123,7 @@ class Summing {
 
   SumLimits limits_;
   Sum sum_;  // its tables are filled by sum()
-  std::unordered_map<std::string, std::size_t> seen_;  // to a hash of what it said
+  std::unordered_map<std::string, std::string> seen_;  // digests: of its name, of what it said
   std::map<Texts, Tally> policies_;
   std::map<Texts, Result> results_;
   std::map<Texts, Source> sources_;

@@ -23,10 +23,13 @@ std::string text(std::string_view from_report) {
   const bool cut = from_report.size() > most_octets;
   if (cut) {
     from_report = from_report.substr(0, most_octets);
-    while ((static_cast<unsigned char>(from_report.back()) & 0xc0U) == 0x80U) {
-      from_report.remove_suffix(1);
-    }
-    from_report.remove_suffix(1);  // the first octet of a character that may be cut
+    const auto continues = [&] {
+      return !from_report.empty() &&
+             (static_cast<unsigned char>(from_report.back()) & 0xc0U) == 0x80U;
+    };
+    while (continues()) from_report.remove_suffix(1);
+    // The first octet of a character that may be cut.
+    if (!from_report.empty()) from_report.remove_suffix(1);
   }
   for (const char c : without_controls(from_report)) {
     switch (c) {

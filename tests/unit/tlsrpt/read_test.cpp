@@ -42,6 +42,10 @@ std::string multipart(const std::string& type, const std::string& part) {
          part + "\n--b--\n";
 }
 
+std::string deep(int levels) {
+  return levels == 0 ? "Subject: x\n\n" : mail("message/rfc822", deep(levels - 1));
+}
+
 }  // namespace
 
 TEST_CASE("RFC 8460 §5: a report is found in whatever it comes in") {
@@ -120,7 +124,9 @@ TEST_CASE("what is no report is told in words") {
       {"part labelled application/tlsrpt+gzip is neither gzip nor JSON"});
   bad(mail("application/tlsrpt+json", one.substr(0, 90)), {"JSON: cut short"});
   bad(mail("text/plain", one.substr(0, 90)), {"JSON: cut short"});
-  bad(mail("message/rfc822", mail("multipart/mixed", one)),
+  bad(mail("multipart/report; report-type=tlsrpt", one),
+      {"message: a multipart without a boundary"});
+  bad("TLS-Report-Domain: example.com\n" + mail("multipart/mixed", one),
       {"message: a multipart without a boundary"});
 }
 
@@ -129,6 +135,8 @@ TEST_CASE("mail without a report is passed over in silence and counted") {
        {mail("text/plain", "Hello!"), mail("text/plain", "{ see below }"),
         mail("application/json", "{\"a\": 1}"), mail("application/json", "[1, 2"),
         mail("application/gzip", base64(tlsrpt::gzip("<feedback/>")), "base64"),
+        mail("application/gzip", base64("\x1f\x8b broken"), "base64"),
+        mail("multipart/mixed", "spam with no boundary"), mail("message/rfc822", deep(12)),
         multipart("multipart/mixed", "Content-Type: image/png\n\n\x89PNG")}) {
     INFO(octets);
     const ReadResult read = tlsrpt::read_reports(octets);
@@ -136,6 +144,23 @@ TEST_CASE("mail without a report is passed over in silence and counted") {
     CHECK(read.reports.empty());
     CHECK(read.without_report == 1);
   }
+}
+
+TEST_CASE("gzips that are no reports cost the reports behind them nothing") {
+  tlsrpt::ReadLimits limits;
+  limits.expanded = 100000;
+  const std::string from = "From a Thu Nov 19 03:12:00 2026\n";
+  std::string mbox;
+  for (int i = 0; i < 5; ++i) {
+    mbox += from + mail("application/gzip", base64(tlsrpt::gzip(std::string(90000, 'x'))),
+                        "base64") + "\n\n";
+  }
+  mbox += from + mail("application/gzip", base64(tlsrpt::gzip(one)), "base64") + "\n\n";
+  const ReadResult read = tlsrpt::read_reports(mbox, limits);
+  for (const std::string& why : read.problems) UNSCOPED_INFO(why);
+  CHECK(read.problems.empty());
+  CHECK(read.reports.size() == 1);
+  CHECK(read.without_report == 5);
 }
 
 TEST_CASE("one report that cannot be read leaves the others in the mbox") {

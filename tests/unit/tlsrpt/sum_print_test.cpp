@@ -224,6 +224,7 @@ TEST_CASE("the page keeps to 100 lines of a table and 240 octets of a text") {
   report.organization = std::string(239, 'o') + "\xc3\xa9\xc3\xa9";
   summing.add(report);
   summing.add_problem("<file>", "<why>");
+  summing.add_problem(std::string(250, '\x80'), "a name that is no UTF-8");
   const std::string page = tlsrpt::sum_html(summing.sum());
   CHECK(has(page, "51 more are left out here; <code>--json</code> has them."));
   CHECK(has(page, ">" + std::string(239, 'o') + "&hellip;<"));

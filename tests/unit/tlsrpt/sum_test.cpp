@@ -195,3 +195,25 @@ TEST_CASE("RFC 7493 §2.2: sums stay within what JSON can hold") {
   CHECK(summing.sum().tally.successes == most);
   CHECK(summing.sum().results[0].failures == most);
 }
+
+TEST_CASE("the lines of a sum are told by short texts, whatever a report says") {
+  Summing summing;
+  const std::string umlauts = [] {
+    std::string text;
+    while (text.size() < 2048) text += "\xc3\xbc";
+    return text;
+  }();
+  for (int i = 0; i < 30; ++i) {
+    const std::string type = umlauts + std::to_string(i);
+    CHECK(summing.add(report(umlauts, std::to_string(i), 18, 1, 1,
+                             {detail(type, "192.0.2.1", 1, umlauts, umlauts)})));
+  }
+  const Sum sum = summing.sum();
+  REQUIRE(sum.results.size() == 1);
+  CHECK(sum.results[0].failures == 30);
+  CHECK(sum.results[0].type.size() < 300);
+  REQUIRE(sum.sources.size() == 1);
+  CHECK(sum.sources[0].organization.size() < 300);
+  CHECK(sum.failures[0].reason.size() < 300);
+  CHECK(sum.results[0].reporters == 1);
+}
