@@ -18,11 +18,19 @@ constexpr const char* closed_key = "tlsrpt.closed";
 // A single batch may be longer.
 constexpr std::int64_t batches_kept = 64;
 constexpr std::int64_t rows_kept = 150000;
+// A failure's row is found by nine columns, and a flood of them is what attackers can make: so many
+// rows it counts for, lest a fold holds the write lock for seconds.
+constexpr std::size_t failure_weight = 5;
 
 std::int64_t number_of(Day day) { return day.time_since_epoch().count(); }
 Day day_of(std::int64_t number) { return Day(std::chrono::days(number)); }
 std::int64_t number_of(std::uint64_t count) { return static_cast<std::int64_t>(count); }
 std::uint64_t count_of(std::int64_t number) { return static_cast<std::uint64_t>(number); }
+
+std::int64_t weight_of(const CountBatch& batch) {
+  return static_cast<std::int64_t>(batch.policies.size() +
+                                   failure_weight * batch.failures.size());
+}
 
 Day oldest_of(const CountBatch& batch) {
   Day oldest = Day::max();
@@ -84,8 +92,8 @@ Outcome Counts::close_through(Day day) {
 // In one transaction with the number of the last line: whatever becomes of this process, each line
 // is counted once.
 Outcome Counts::add(const CountBatch& batch) {
-  const std::size_t rows = batch.policies.size() + batch.failures.size();
-  auto room = make_room(static_cast<std::int64_t>(rows));
+  const std::int64_t rows = weight_of(batch);
+  auto room = make_room(rows);
   if (!room) return room;
   return connection_.transaction([&]() -> Outcome {
     auto counted = connection_.value(counted_key);
@@ -110,8 +118,7 @@ Outcome Counts::append(const CountBatch& batch) {
   if (!statement) return fail(std::move(statement.error()));
   const std::string policies = encoded(batch.policies);
   const std::string failures = encoded(batch.failures);
-  const std::uint64_t rows = batch.policies.size() + batch.failures.size();
-  (*statement)->bind(1, number_of(oldest_of(batch))).bind(2, number_of(rows));
+  (*statement)->bind(1, number_of(oldest_of(batch))).bind(2, weight_of(batch));
   return (*statement)->bind(3, policies).bind(4, failures).run();
 }
 
@@ -169,23 +176,25 @@ Outcome Counts::fold() {
     if (connection_.db().changes() != batches) {
       return fail("another process took batches of TLS-RPT counts");
     }
-    for (std::size_t i = 0; done && i < policies.size(); ++i) done = add_policy(policies[i]);
-    for (std::size_t i = 0; done && i < failures.size(); ++i) done = add_failure(failures[i]);
+    Seen seen;
+    for (std::size_t i = 0; done && i < policies.size(); ++i) done = add_policy(policies[i], seen);
+    seen = {};
+    for (std::size_t i = 0; done && i < failures.size(); ++i) done = add_failure(failures[i], seen);
     return done;
   });
 }
 
 // ---- the day's rows -----------------------------------------------------------------------------
 
-base::Result<std::int64_t, base::Error> Counts::rows_of(const char* sql, std::int64_t day,
-                                                               std::string_view domain) {
+Outcome Counts::look(const char* sql, std::int64_t day, std::string_view domain, Seen& seen) {
+  if (seen.day == day && seen.domain == domain) return {};
   auto statement = connection_.use(sql);
   if (!statement) return fail(std::move(statement.error()));
   auto row = (*statement)->bind(1, day).bind(2, domain).step();
   if (!row) return fail(std::move(row.error()));
-  const std::int64_t count = *row ? (*statement)->number(0) : 0;
+  seen = {day, domain, *row ? (*statement)->number(0) : 0};
   (*statement)->reset();
-  return count;
+  return {};
 }
 
 base::Result<bool, base::Error> Counts::add_to_policy(const PolicyView& row,
@@ -201,15 +210,15 @@ base::Result<bool, base::Error> Counts::add_to_policy(const PolicyView& row,
   return connection_.db().changes() > 0;
 }
 
-Outcome Counts::add_policy(const PolicyView& row) {
+Outcome Counts::add_policy(const PolicyView& row, Seen& seen) {
   auto added = add_to_policy(row, row.digest);
   if (!added) return fail(std::move(added.error()));
   if (*added) return {};
-  auto rows = rows_of("SELECT count(*) FROM report_policy WHERE day = ?1 AND domain = ?2", row.day,
-                      row.domain);
-  if (!rows) return fail(std::move(rows.error()));
+  auto looked = look("SELECT count(*) FROM report_policy WHERE day = ?1 AND domain = ?2", row.day,
+                     row.domain, seen);
+  if (!looked) return looked;
   std::string_view digest = row.digest;
-  if (*rows >= policies_told_apart) {
+  if (seen.rows >= policies_told_apart) {
     digest = "";
     added = add_to_policy(row, digest);
     if (!added) return fail(std::move(added.error()));
@@ -221,6 +230,7 @@ Outcome Counts::add_policy(const PolicyView& row) {
   (*statement)->bind(1, row.day).bind(2, row.domain).bind(3, digest);
   (*statement)->bind(4, row.policy_type).bind(5, row.policy_domain);
   (*statement)->bind(6, row.fine).bind(7, row.noted);
+  ++seen.rows;
   return (*statement)->bind(8, row.failed).run();
 }
 
@@ -238,15 +248,15 @@ base::Result<bool, base::Error> Counts::add_to_failure(const FailureView& row) {
   return connection_.db().changes() > 0;
 }
 
-Outcome Counts::add_failure(const FailureView& full) {
+Outcome Counts::add_failure(const FailureView& full, Seen& seen) {
   auto added = add_to_failure(full);
   if (!added) return fail(std::move(added.error()));
   if (*added) return {};
-  auto rows = rows_of("SELECT count(*) FROM report_failure WHERE day = ?1 AND domain = ?2",
-                      full.day, full.domain);
-  if (!rows) return fail(std::move(rows.error()));
+  auto looked = look("SELECT count(*) FROM report_failure WHERE day = ?1 AND domain = ?2",
+                     full.day, full.domain, seen);
+  if (!looked) return looked;
   FailureView row = full;
-  if (*rows >= failures_told_apart) {
+  if (seen.rows >= failures_told_apart) {
     // A peer that names itself anew each time must not fill the disk: the count stays true.
     row.digest = row.reason = row.mx = row.helo = row.ip = row.source_ip = "";
     added = add_to_failure(row);
@@ -259,6 +269,7 @@ Outcome Counts::add_failure(const FailureView& full) {
   (*statement)->bind(1, row.day).bind(2, row.domain).bind(3, row.digest);
   (*statement)->bind(4, row.result_type).bind(5, row.reason).bind(6, row.mx).bind(7, row.helo);
   (*statement)->bind(8, row.ip).bind(9, row.source_ip);
+  ++seen.rows;
   return (*statement)->bind(10, row.count).run();
 }
 

@@ -35,17 +35,24 @@ class Counts {
   Outcome erase(Day day, const std::string& domain);
 
  private:
+  // How many rows the domain has that came last. They come domain by domain, and counting them anew
+  // for each of an attacker's rows would hold the write lock for seconds.
+  struct Seen {
+    std::int64_t day = -1;
+    std::string_view domain;
+    std::int64_t rows = 0;
+  };
+
   // Folds the journal where it would grow beyond its bounds with so many rows more.
   Outcome make_room(std::int64_t rows);
   // What the journal holds goes into the tables, and is gone from it.
   Outcome fold();
   Outcome append(const CountBatch& batch);
-  Outcome add_policy(const PolicyView& row);
-  Outcome add_failure(const FailureView& row);
+  Outcome add_policy(const PolicyView& row, Seen& seen);
+  Outcome add_failure(const FailureView& row, Seen& seen);
   base::Result<bool, base::Error> add_to_policy(const PolicyView& row, std::string_view digest);
   base::Result<bool, base::Error> add_to_failure(const FailureView& row);
-  base::Result<std::int64_t, base::Error> rows_of(const char* sql, std::int64_t day,
-                                                  std::string_view domain);
+  Outcome look(const char* sql, std::int64_t day, std::string_view domain, Seen& seen);
   Outcome read_counts(Day day, DomainCounts& into);
 
   Connection& connection_;

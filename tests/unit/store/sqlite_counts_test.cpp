@@ -145,6 +145,20 @@ TEST_CASE("counts: the journal is bounded by its rows") {
   CHECK(setting.fine("7.example") == 4);
 }
 
+TEST_CASE("counts: a flood of failures is moved long before it is as many rows") {
+  Setting setting;
+  for (int i = 0; i < 4; ++i) {
+    CountBatch one = setting.next();
+    for (int n = 0; n < 10000; ++n) {
+      one.failures.push_back(
+          {day, "a.example", "d1", "t", "r", "m", std::to_string(n), "i", "s", 1});
+    }
+    REQUIRE(setting.reports->add(one).has_value());
+  }
+  CHECK(setting.pending() == 1);
+  CHECK(setting.number("SELECT total(count) FROM report_failure") == 30000);
+}
+
 TEST_CASE("counts: lines that hold nothing to count leave no batch, but are counted") {
   Setting setting;
   REQUIRE(setting.reports->add(setting.next()).has_value());
