@@ -1,5 +1,6 @@
 // Database and Statement: SQLite's C interface with owners and Results, as little of it as the
-// store needs. Every error's words begin with the file. Called by store/sqlite_store alone.
+// store needs. Every error's words begin with the file. Called by store/sqlite_store
+// and store/connection.
 #pragma once
 
 #include <chrono>

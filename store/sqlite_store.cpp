@@ -22,7 +22,9 @@ PRAGMA application_id = 1400139887;
 PRAGMA user_version = 1;
 COMMIT;
 )";
-// TLS-RPT: store/sqlite_reports.cpp reads and writes these.
+// TLS-RPT: store/sqlite_reports.cpp and store/sqlite_counts.cpp read and write these. report_batch
+// is the journal of counts that report_policy and report_failure do not hold yet; what lies in a
+// row of it is store/count_journal.h's matter.
 constexpr const char* schema_2 = R"(
 BEGIN IMMEDIATE;
 CREATE TABLE report_policy (
@@ -36,6 +38,10 @@ CREATE TABLE report_failure (
   source TEXT NOT NULL, count INTEGER NOT NULL,
   PRIMARY KEY (day, domain, digest, result, reason, mx, helo, ip, source)
 ) WITHOUT ROWID;
+CREATE TABLE report_batch (
+  number INTEGER PRIMARY KEY, oldest INTEGER NOT NULL, rows INTEGER NOT NULL,
+  policies TEXT NOT NULL, failures TEXT NOT NULL
+);
 CREATE TABLE report (
   day INTEGER NOT NULL, domain TEXT NOT NULL, id TEXT NOT NULL, successes INTEGER NOT NULL,
   failures INTEGER NOT NULL, composed INTEGER NOT NULL, state INTEGER NOT NULL,

@@ -131,6 +131,17 @@ double cpu_of(asio::io_context& io) {
   return told.get_future().get();
 }
 
+// Adds to the tables what the journal holds, on the thread that runs `io`: how long that took.
+double settle(asio::io_context& io, store::Reports& reports) {
+  std::promise<double> told;
+  asio::post(io, [&] {
+    const auto start = steady_clock::now();
+    need(reports.oldest_counted(std::chrono::floor<std::chrono::days>(base::SystemClock().wall())));
+    told.set_value(seconds(steady_clock::now() - start));
+  });
+  return told.get_future().get();
+}
+
 class Load {
  public:
   Load(audit::EnforcementLog& log, store::Reports& progress) : log_(log), progress_(progress) {}
@@ -180,6 +191,7 @@ void fill_today(bench::World& world, store::Store& store, store::Reports& report
   const auto today = std::chrono::floor<std::chrono::days>(base::SystemClock().wall());
   need(reports.count_from(0));
   for (const store::CountBatch& batch : world.day(today, false)) need(reports.add(batch));
+  need(reports.oldest_counted(today));  // takes what lies in the journal
   need(reports.close_through(today - std::chrono::days(1)));
   need(reports.count_from(1));
 }
@@ -208,6 +220,7 @@ int count(const fs::path& dir, std::size_t for_seconds, bool even) {
   const auto start = steady_clock::now();
   load.run(world, rate * for_seconds);
   const double wall = seconds(steady_clock::now() - start);
+  const double settling = settle(io, *reports);
   const double counting_cpu = cpu_of(io) - counting_before;
   const double all_cpu = cpu_seconds(RUSAGE_SELF) - all_before;
   io.stop();
@@ -217,6 +230,7 @@ int count(const fs::path& dir, std::size_t for_seconds, bool even) {
   print("counting_percent", 100 * counting_cpu / static_cast<double>(for_seconds));
   print("others_percent", 100 * (all_cpu - counting_cpu) / static_cast<double>(for_seconds));
   print("longest_delay", load.longest_delay());
+  print("settling", settling);
   return 0;
 }
 
