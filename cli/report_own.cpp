@@ -142,7 +142,15 @@ void print_send(const json& reply, const Terminal& terminal) {
   if (left > 0) terminal.err << left << " reports were not tried yet: call again\n";
 }
 
+// A day that is not over: what is printed is not yet what will go.
+void print_notice(const json& reply, const Terminal& terminal) {
+  const auto notice = reply.find("notice");
+  if (notice == reply.end() || notice->is_null()) return;
+  terminal.err << "what there is by now: " << text_of(*notice) << '\n';
+}
+
 void print_preview(const json& reply, const Terminal& terminal) {
+  print_notice(reply, terminal);
   for (const json& one : reply["nothing"]) {
     terminal.err << text_of(one["domain"]) << ": nothing would be sent: " << text_of(one["why"])
                  << '\n';
@@ -199,8 +207,9 @@ void add_report_own(CLI::App& report, ReportOwn& options, std::string& file) {
   options.send->add_flag("--dry-run", options.dry_run,
                          "Print what would be sent, and send nothing");
   options.send->footer(
-      "Whoever has taken a report does not get it again.\n"
-      "Exit status: 0 all were taken or are not asked for, 1 not all.\n"
+      "Whoever has taken a report does not get it again. The running day has nothing to send yet:\n"
+      "without --date the last closed day is named. --dry-run shows what there is of it by now.\n"
+      "Exit status: 0 all were taken or are not asked for, 1 not all, or the day is not over.\n"
       "\nExamples:\n"
       "  sternpost report send --date 2026-11-25 --domain partner.example\n"
       "  sternpost report send --domain partner.example --dry-run");
@@ -222,7 +231,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   }
   if (used.count("--date") > 0 || !options.date.empty()) {
     if (!tlsrpt::parse_day(options.date)) {
-      terminal.err << "--date: " << options.date << " is no day; write YYYY-MM-DD\n";
+      terminal.err << "--date: \"" << base::printable(options.date) << "\" is no day; write YYYY-MM-DD\n";
       return exit_usage;
     }
     request["date"] = options.date;
@@ -230,7 +239,8 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   if (!options.domain.empty()) {
     const auto domain = base::Domain::parse(options.domain);
     if (!domain) {
-      terminal.err << "--domain: " << domain.error().text << '\n';
+      terminal.err << "--domain: \"" << base::printable(options.domain)
+                   << "\" is no domain: " << domain.error().text << '\n';
       return exit_usage;
     }
     request["domain"] = domain->str();
@@ -245,6 +255,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   }
   if (has_none(options, *reply)) {
     if (options.json) terminal.out << base::json_in_ascii(reply->dump(2)) << '\n';
+    if (!options.json) print_notice(*reply, terminal);
     terminal.err << "no report of " << text_of((*reply)["date"])
                  << (options.domain.empty() ? "" : " for " + options.domain) << '\n';
     return options.domain.empty() ? exit_fine : exit_no;

@@ -94,6 +94,7 @@ class Service {
   boost::asio::awaitable<Json> send_rows(store::Day day, std::optional<std::string> domain);
   boost::asio::awaitable<Json> preview_rows(store::Day day, std::optional<std::string> domain);
   const char* why_kept() const;
+  std::optional<std::string> why_open(store::Day day) const;
 
   Settings settings_;
   Parts parts_;

@@ -220,21 +220,37 @@ json Service::show(store::Day day, const std::optional<std::string>& domain) {
 
 // ---- send ---------------------------------------------------------------------------------------
 
+// Why nothing can be sent of that day yet, and which day has something to send.
+std::optional<std::string> Service::why_open(store::Day day) const {
+  const std::optional<store::Day> closed = counter_.closed();
+  if (closed && *closed >= day) return std::nullopt;
+  const store::Day today = std::chrono::floor<std::chrono::days>(parts_.clock->wall());
+  std::string text = "the report of " + tlsrpt::day_text(day);
+  if (day < today) {
+    text += " is composed once that day is counted, which is tried again every second";
+  } else {
+    text += " is composed after 00:00 UTC";
+    if (day > today) text += " of " + tlsrpt::day_text(day + std::chrono::days(1));
+  }
+  if (!closed) return text;
+  const std::string last = tlsrpt::day_text(*closed);
+  return text + "; the last closed day is " + last + ": --date " + last;
+}
+
 asio::awaitable<void> Service::send(Service* self, store::Day day,
                                     std::optional<std::string> domain, bool dry_run,
                                     Answer answer) {
   json out;
   try {
     const char* const kept = self->why_kept();
-    const bool closed = self->counter_.closed() && *self->counter_.closed() >= day;
+    const std::optional<std::string> open = self->why_open(day);
     if (kept != nullptr && (!dry_run || !self->settings_.identity.complete)) {
       out = failure(std::string("nothing is sent: ") + kept);
     } else if (dry_run) {
       out = co_await self->preview_rows(day, std::move(domain));
-    } else if (!closed) {
-      out = failure("the day " + tlsrpt::day_text(day) +
-                    " is not over: its reports are sent after 00:00 UTC; a day that is over is "
-                    "named by --date");
+      if (!out.contains("error")) out["notice"] = open ? json(*open) : json(nullptr);
+    } else if (open) {
+      out = failure(*open);
     } else {
       out = co_await self->send_rows(day, std::move(domain));
     }
