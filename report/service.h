@@ -12,6 +12,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "report/composer.h"
@@ -71,7 +72,10 @@ class Service {
   Counted count(int steps);
   void close_day();
   bool compose_some();
-  store::Outcome compose_chunk(store::Day day);
+  base::Result<bool, base::Error> compose_chunk(store::Day day);
+  base::Result<std::vector<store::ReportRow>, base::Error> written(
+      store::Day day, const std::vector<store::DomainCounts>& counts);
+  void skip(store::Day day, const std::string& domain, const std::string& why);
   void forget();
   void complain(const std::string& text);
   tlsrpt::Report composed(store::Day day, const store::DomainCounts& counts) const;
@@ -103,6 +107,9 @@ class Service {
   Sender sender_;
   boost::asio::steady_timer timer_;
   bool stopped_ = false;
+  // Reports whose file could not be written, until they are tried again.
+  std::set<std::pair<store::Day, std::string>> skipped_;
+  base::SteadyTime skipped_due_{};
   base::WallTime forget_due_{};
   std::chrono::steady_clock::time_point complaint_due_{};
 };

@@ -263,6 +263,7 @@ asio::awaitable<void> Service::send(Service* self, store::Day day,
 }
 
 asio::awaitable<json> Service::send_rows(store::Day day, std::optional<std::string> domain) {
+  skipped_.clear();
   while (compose_some()) {
   }
   auto found = rows(day, domain);

@@ -85,3 +85,18 @@ TEST_CASE("files: old days go, and whatever else lies there stays") {
   CHECK(fs::exists(folder.path() / "notes"));
   ReportFiles(folder.path() / "none").remove_before(day);  // nothing there is no matter
 }
+
+TEST_CASE("files: whether it is one name that cannot be written, or none can") {
+  const Folder folder;
+  const ReportFiles files(folder.path());
+  fs::create_directories(files.path(day, "a.example"));
+  const auto one = files.write(day, "a.example", "x");
+  REQUIRE_FALSE(one.has_value());
+  CHECK(one.error().one_file);
+  CHECK(one.error().text.find("a.example.json.gz: ") != std::string::npos);
+  CHECK(files.write(day, "b.example", "x").has_value());
+  audit_test::spit(folder.path() / "2026-11-26", "no folder");
+  const auto none = files.write(day + std::chrono::days(1), "b.example", "x");
+  REQUIRE_FALSE(none.has_value());
+  CHECK_FALSE(none.error().one_file);
+}
