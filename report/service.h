@@ -97,6 +97,10 @@ class Service {
                                            Answer answer);
   boost::asio::awaitable<Json> send_rows(store::Day day, std::optional<std::string> domain);
   boost::asio::awaitable<Json> preview_rows(store::Day day, std::optional<std::string> domain);
+  base::Result<std::string, base::Error> file_text(store::Day day,
+                                                   const std::string& domain) const;
+  bool is_closed(store::Day day) const;
+  base::Result<std::string, base::Error> day_state(store::Day day, bool nothing_listed) const;
   const char* why_kept() const;
   std::optional<std::string> why_open(store::Day day) const;
 

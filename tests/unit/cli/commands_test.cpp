@@ -237,3 +237,22 @@ TEST_CASE("report send --dry-run: of a day that is not over one line says so") {
   reply["notice"] = nullptr;
   CHECK(run(arguments, "[[listen]]\n", false, reply).err == "a.example to mailto:a:\n");
 }
+
+TEST_CASE("report show: 1 where a file is missing, with the others shown") {
+  const std::string text =
+      R"({"schema": 1, "date": "2026-11-25", "reports": [{"domain": "a.example", "report": "{}"}],
+          "missing": [{"domain": "b.example", "why": "/x/b.example.json.gz: \u001b gone"}]})";
+  auto reply = nlohmann::json::parse(text);
+  const Outcome told = run({"report", "show"}, "[[listen]]\n", false, reply);
+  CHECK(told.status == 1);
+  CHECK(told.err.starts_with("b.example: /x/b.example.json.gz: "));
+  CHECK(told.err.find('\x1b') == std::string::npos);
+  const Outcome json = run({"report", "show", "--json"}, "[[listen]]\n", false, reply);
+  CHECK(json.status == 1);
+  CHECK(nlohmann::json::parse(json.out)["missing"] == reply["missing"]);
+  CHECK(nlohmann::json::parse(json.out)["reports"].size() == 1);
+  reply["reports"] = nlohmann::json::array();
+  CHECK(run({"report", "show", "--domain", "b.example"}, "[[listen]]\n", false, reply).status == 1);
+  reply["missing"] = nlohmann::json::array();
+  CHECK(run({"report", "show"}, "[[listen]]\n", false, reply).status == 0);
+}

@@ -54,7 +54,8 @@ TEST_CASE("report list: what was logged a moment ago is in it, and nothing of ot
   CHECK(world.row("a.example")["successes"] == 2);
   CHECK(world.list("2026-11-26")["reports"].empty());
   CHECK(world.list("2026-11-24")["reports"].empty());
-  CHECK(world.list("2026-11-24")["state"] == "composed");
+  CHECK(world.list("2026-11-24")["state"] == "empty");
+  CHECK(world.list("2026-11-26")["state"] == "to-come");
   const json today = world.command({{"command", "report list"}});
   CHECK(today["date"] == "2026-11-25");
   CHECK(today["reports"].size() == 1);
@@ -103,7 +104,8 @@ TEST_CASE("report show: the report itself, of the running day and of one that is
   world.sessions("a.example", 2);
   world.sessions("b.example", 1);
   const json answer = world.command({{"command", "report show"}});
-  CHECK(keys(answer) == Keys{"date", "reports", "schema"});
+  CHECK(keys(answer) == Keys{"date", "missing", "reports", "schema"});
+  CHECK(answer["missing"].empty());
   REQUIRE(answer["reports"].size() == 2);
   CHECK(keys(answer["reports"][0]) == Keys{"domain", "report"});
   const json running = world.shown("a.example");
@@ -116,18 +118,32 @@ TEST_CASE("report show: the report itself, of the running day and of one that is
                      ["report"] == text);
 }
 
-TEST_CASE("report show: a file that is gone or damaged is told") {
+TEST_CASE("report show, send --dry-run: a file that is gone or damaged is told, beside the others") {
   World world;
+  world.asks("b.example", "v=TLSRPTv1; rua=mailto:b@rua.example");
   world.start();
   world.sessions("a.example", 1);
-  world.until_sent();
-  const json show{{"command", "report show"}, {"date", "2026-11-25"}};
+  world.sessions("b.example", 1);
+  world.until(at("2026-11-26T00:00:10.000Z"), 30min);
+  const auto told = [&world](const std::string& why) {
+    const json shown = world.command({{"command", "report show"}, {"date", "2026-11-25"}});
+    REQUIRE(shown["reports"].size() == 1);
+    CHECK(shown["reports"][0]["domain"] == "b.example");
+    REQUIRE(shown["missing"].size() == 1);
+    CHECK(keys(shown["missing"][0]) == Keys{"domain", "why"});
+    CHECK(shown["missing"][0]["domain"] == "a.example");
+    const auto words = shown["missing"][0]["why"].get<std::string>();
+    CHECK(words.find("a.example.json.gz: ") != std::string::npos);
+    CHECK(words.find(why) != std::string::npos);
+    const json dry = world.command(
+        {{"command", "report send"}, {"date", "2026-11-25"}, {"dry_run", true}});
+    CHECK(dry["messages"].size() == 1);
+    CHECK(dry["nothing"][0]["domain"] == "a.example");
+  };
   audit_test::spit(world.file("a.example"), "no gzip");
-  CHECK(world.command(show)["error"].get<std::string>().find("a.example.json.gz") !=
-        std::string::npos);
+  told("");
   fs::remove(world.file("a.example"));
-  CHECK(world.command(show)["error"].get<std::string>().find("No such file") !=
-        std::string::npos);
+  told("No such file");
 }
 
 TEST_CASE("report send: the running day is refused, and the last closed one named") {
