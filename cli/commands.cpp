@@ -5,6 +5,7 @@
 #include <ostream>
 #include <sstream>
 
+#include "base/encode.h"
 #include "cli/report_own.h"
 #include "cli/report_read.h"
 #include "config/defaults.h"
@@ -45,7 +46,7 @@ void describe_report(Commands& commands) {
       "  sternpost report list --date 2026-11-25\n"
       "  sternpost report read report.json.gz");
   add_report_own(*commands.report, commands.report_own, commands.file);
-  add_report_read(*commands.report, commands.report_read);
+  add_report_read(*commands.report, commands.report_read, commands.file);
 }
 
 void describe(Commands& commands, const World& world) {
@@ -93,6 +94,34 @@ void describe(Commands& commands, const World& world) {
   describe_report(commands);
 }
 
+// What is wrong with the words of `used`, in a person's terms where CLI11's say little.
+std::string usage_words(const CLI::App& used, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = used.remaining();
+  const auto groups = used.get_subcommands([](const CLI::App*) { return true; });
+  if (groups.empty() && unknown.empty()) return error.what();
+  // Words that came too many stand in the order in which CLI11 met them: one will do.
+  if (groups.empty()) return "\"" + unknown.front() + "\" is not expected here";
+  std::string names;
+  for (const CLI::App* group : groups) names += (names.empty() ? "" : ", ") + group->get_name();
+  const std::string what = unknown.empty()                     ? "a command is missing"
+                           : unknown.front().starts_with("-") ? "no option " + unknown.front()
+                                                              : "no command " + unknown.front();
+  return what + "; the commands are " + names;
+}
+
+// One line, which ends with the command whose --help tells more.
+int wrong_usage(const CLI::App& app, const CLI::ParseError& error, const Terminal& terminal) {
+  const CLI::App* used = &app;
+  std::string command = app.get_name();
+  while (!used->get_subcommands().empty()) {
+    used = used->get_subcommands().front();
+    command += " " + used->get_name();
+  }
+  terminal.err << command << ": " << base::printable(usage_words(*used, error)) << "; see " << command
+               << " --help\n";
+  return exit_usage;
+}
+
 int check(const std::string& file, const Terminal& terminal, const World& world) {
   const config::LoadResult result = world.load(file);
   if (!print_issues(result, terminal)) return exit_config;
@@ -121,8 +150,11 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants it
     commands.app.parse(std::move(reversed));
   } catch (const CLI::ParseError& error) {
-    const int status = commands.app.exit(error, terminal.out, terminal.err);
-    return status == 0 ? exit_fine : exit_usage;
+    if (error.get_exit_code() == 0) {
+      commands.app.exit(error, terminal.out, terminal.err);  // --help, --version
+      return exit_fine;
+    }
+    return wrong_usage(commands.app, error, terminal);
   }
   if (commands.serve->parsed()) return world.serve(commands.file);
   if (commands.check->parsed()) return check(commands.file, terminal, world);

@@ -99,9 +99,17 @@ void print_report(const std::string& domain, const tlsrpt::Report& report, std::
   }
 }
 
-void print_show(const json& reply, bool as_json, std::ostream& out) {
+void print_missing(const json& reply, std::ostream& err) {
+  for (const json& one : reply["missing"]) {
+    err << text_of(one["domain"]) << ": " << text_of(one["why"]) << '\n';
+  }
+}
+
+void print_show(const json& reply, bool as_json, const Terminal& terminal) {
   const json& reports = reply["reports"];
+  std::ostream& out = terminal.out;
   if (!as_json) {
+    print_missing(reply, terminal.err);
     for (const json& one : reports) {
       const auto report = report::report_from_json(raw_text(one["report"]));
       if (report) print_report(text_of(one["domain"]), *report, out);
@@ -114,7 +122,7 @@ void print_show(const json& reply, bool as_json, std::ostream& out) {
   for (std::size_t i = 0; i < reports.size(); ++i) {
     out << (i > 0 ? ",\n" : "\n") << base::json_in_ascii(raw_text(reports[i]["report"]));
   }
-  out << "]}\n";
+  out << "], \"missing\": " << base::json_in_ascii(reply["missing"].dump()) << "}\n";
 }
 
 // ---- send ---------------------------------------------------------------------------------------
@@ -142,7 +150,15 @@ void print_send(const json& reply, const Terminal& terminal) {
   if (left > 0) terminal.err << left << " reports were not tried yet: call again\n";
 }
 
+// A day that is not over: what is printed is not yet what will go.
+void print_notice(const json& reply, const Terminal& terminal) {
+  const auto notice = reply.find("notice");
+  if (notice == reply.end() || notice->is_null()) return;
+  terminal.err << "what there is by now: " << text_of(*notice) << '\n';
+}
+
 void print_preview(const json& reply, const Terminal& terminal) {
+  print_notice(reply, terminal);
   for (const json& one : reply["nothing"]) {
     terminal.err << text_of(one["domain"]) << ": nothing would be sent: " << text_of(one["why"])
                  << '\n';
@@ -157,8 +173,10 @@ void print_preview(const json& reply, const Terminal& terminal) {
 
 int print_reply(const ReportOwn& options, const json& reply, const Terminal& terminal) {
   if (options.show->parsed()) {
-    print_show(reply, options.json, terminal.out);
-  } else if (options.json) {
+    print_show(reply, options.json, terminal);
+    return reply["missing"].empty() ? exit_fine : exit_no;
+  }
+  if (options.json) {
     terminal.out << base::json_in_ascii(reply.dump(2)) << '\n';
   } else if (options.list->parsed()) {
     print_list(reply, terminal.out);
@@ -175,6 +193,7 @@ bool has_none(const ReportOwn& options, const json& reply) {
   if (options.send->parsed() && options.dry_run) {
     return reply["messages"].empty() && reply["nothing"].empty();
   }
+  if (options.show->parsed() && !reply["missing"].empty()) return false;
   return reply["reports"].empty();
 }
 
@@ -184,12 +203,16 @@ void add_report_own(CLI::App& report, ReportOwn& options, std::string& file) {
   options.list = report.add_subcommand("list", "The day's reports: counts, and who took them");
   take_common(*options.list, options, file);
   options.list->footer(
+      "The day is to-come, running, closed (over, not all reports are written), composed, or empty\n"
+      "(over, and nothing was counted).\n"
       "\nExamples:\n"
       "  sternpost report list\n"
       "  sternpost report list --date 2026-11-25 --json");
   options.show = report.add_subcommand("show", "What the day's reports say, the running day's too");
   take_common(*options.show, options, file);
   options.show->footer(
+      "Exit status: 0 all are shown, 1 there is none for --domain, or a file cannot be read: the\n"
+      "others are shown.\n"
       "\nExamples:\n"
       "  sternpost report show --domain partner.example\n"
       "  sternpost report show --date 2026-11-25 --domain partner.example --json");
@@ -199,8 +222,9 @@ void add_report_own(CLI::App& report, ReportOwn& options, std::string& file) {
   options.send->add_flag("--dry-run", options.dry_run,
                          "Print what would be sent, and send nothing");
   options.send->footer(
-      "Whoever has taken a report does not get it again.\n"
-      "Exit status: 0 all were taken or are not asked for, 1 not all.\n"
+      "Whoever has taken a report does not get it again. The running day has nothing to send yet:\n"
+      "without --date the last closed day is named. --dry-run shows what there is of it by now.\n"
+      "Exit status: 0 all were taken or are not asked for, 1 not all, or the day is not over.\n"
       "\nExamples:\n"
       "  sternpost report send --date 2026-11-25 --domain partner.example\n"
       "  sternpost report send --domain partner.example --dry-run");
@@ -222,7 +246,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   }
   if (used.count("--date") > 0 || !options.date.empty()) {
     if (!tlsrpt::parse_day(options.date)) {
-      terminal.err << "--date: " << options.date << " is no day; write YYYY-MM-DD\n";
+      terminal.err << "--date: \"" << base::printable(options.date) << "\" is no day; write YYYY-MM-DD\n";
       return exit_usage;
     }
     request["date"] = options.date;
@@ -230,7 +254,8 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   if (!options.domain.empty()) {
     const auto domain = base::Domain::parse(options.domain);
     if (!domain) {
-      terminal.err << "--domain: " << domain.error().text << '\n';
+      terminal.err << "--domain: \"" << base::printable(options.domain)
+                   << "\" is no domain: " << domain.error().text << '\n';
       return exit_usage;
     }
     request["domain"] = domain->str();
@@ -245,6 +270,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   }
   if (has_none(options, *reply)) {
     if (options.json) terminal.out << base::json_in_ascii(reply->dump(2)) << '\n';
+    if (!options.json) print_notice(*reply, terminal);
     terminal.err << "no report of " << text_of((*reply)["date"])
                  << (options.domain.empty() ? "" : " for " + options.domain) << '\n';
     return options.domain.empty() ? exit_fine : exit_no;

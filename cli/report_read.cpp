@@ -151,7 +151,7 @@ class Reading {
 
 }  // namespace
 
-void add_report_read(CLI::App& report, ReportRead& options) {
+void add_report_read(CLI::App& report, ReportRead& options, std::string& file) {
   CLI::App* command = report.add_subcommand(
       "read", "Sum up TLS reports that others sent about your own domain");
   options.command = command;
@@ -160,6 +160,13 @@ void add_report_read(CLI::App& report, ReportRead& options) {
                    "JSON, gzip, a mail message, an mbox, a Maildir, a folder of reports, or - for "
                    "standard input")
       ->required();
+  // As every command has it: a script may pass it to all of them.
+  command
+      ->add_option("-c,--config", file,
+                   "Configuration file (or STERNPOST_CONFIG); nothing is read from it here, and "
+                   "it need not be there")
+      ->type_name("FILE")
+      ->capture_default_str();
   CLI::Option* json = command->add_flag("--json", options.json, "Print the sum as JSON");
   command->add_flag("--html", options.html, "Print the sum as one HTML page, to look at or print")
       ->excludes(json);

@@ -20,8 +20,9 @@ struct ReportRead {
   bool html = false;
 };
 
-// Adds the command to `report`; the options live in `options`, which must stay where it is.
-void add_report_read(CLI::App& report, ReportRead& options);
+// Adds the command to `report`; the options live in `options`, and -c, which changes nothing here,
+// in `file`: both must stay where they are.
+void add_report_read(CLI::App& report, ReportRead& options, std::string& file);
 
 // The exit status: exit_fine when every file gave its reports, exit_no when one could not be read
 // or held none, exit_unavailable when one is not there. What could be read is printed in any case.

@@ -177,6 +177,49 @@ void judge_dkim(Reading& reading, const Surroundings& surroundings) {
                 "dkim_key and dkim_selector: " + signer.error().text);
 }
 
+// Report mail that this relay takes in has no queue to wait in, and would come back to it.
+void judge_submit_via(Reading& reading) {
+  const Config& config = reading.config;
+  const TlsRpt& reports = config.tls_rpt;
+  const bool sends = reports.send && !reports.organization_name.empty() &&
+                     !reports.contact_info.empty() && reports.report_domain;
+  if (!reports.enabled || !(sends || reading.is_set("tls_rpt.submit_via"))) return;
+  if (!reading.is_good("tls_rpt.submit_via")) return;
+  const auto is_any = [](const Address& address) {
+    const auto* tcp = std::get_if<Tcp>(&address);
+    return tcp && (tcp->address.str() == "0.0.0.0" || tcp->address.str() == "::");
+  };
+  for (std::size_t i = 0; i < config.listen.size(); ++i) {
+    const Address& own = config.listen[i].address;
+    const std::string at = element("listen", i) + ".address";
+    if (!reading.is_good(at) || !overlap(own, reports.submit_via)) continue;
+    // Whether another of this host's addresses is meant, or another host, nobody here knows.
+    if (is_any(own) && !loopback(reports.submit_via)) continue;
+    const Place listener = reading.place(at);
+    reading.error(reading.place("tls_rpt.submit_via"),
+                  "submit_via " + text_of(reports.submit_via) + " is the [[listen]] at " +
+                      listener.file + ":" + std::to_string(listener.line) +
+                      ": report mail needs an MTA with a queue, not this relay");
+    return;
+  }
+}
+
+// Who has begun to name himself means to send: what is missing is told by name.
+void judge_identity_whole(Reading& reading) {
+  const TlsRpt& reports = reading.config.tls_rpt;
+  if (!reports.enabled || !reports.send) return;
+  std::string missing;
+  int count = 0;
+  for (const char* const key : {"organization_name", "contact_info", "report_domain"}) {
+    if (reading.is_set(std::string("tls_rpt.") + key)) continue;
+    missing += (count++ > 0 ? " and " : "") + std::string(key);
+  }
+  if (count == 0 || count == 3) return;
+  reading.warning(reading.place("tls_rpt"),
+                  missing + (count > 1 ? " are" : " is") +
+                      " not set: TLS reports are kept and not sent");
+}
+
 // RFC 8460 §5.3: the submitter is the domain of contact-info.
 void judge_report_identity(Reading& reading, const Surroundings& surroundings) {
   const TlsRpt& reports = reading.config.tls_rpt;
@@ -194,6 +237,8 @@ void judge_report_identity(Reading& reading, const Surroundings& surroundings) {
 void judge_rest(Reading& reading, const Surroundings& surroundings) {
   const Config& config = reading.config;
   judge_report_identity(reading, surroundings);
+  judge_identity_whole(reading);
+  judge_submit_via(reading);
   needs(reading, "tls_rpt", "dkim_selector", "dkim_key");
   needs(reading, "tls_rpt", "dkim_key", "dkim_selector");
   if (config.admin.listen && !loopback(*config.admin.listen) &&

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/encode.h"
 #include "config/schema_builder.h"
 
 namespace config::schema_parts {
@@ -12,9 +13,15 @@ Complaint store_url(std::string& url) {
   }
   constexpr std::string_view scheme = "sqlite:";
   const bool good = url.starts_with(scheme) && url.size() > scheme.size() &&
-                    url.find('\0') == std::string::npos;
+                    url[scheme.size()] == '/' && url.find('\0') == std::string::npos;
   if (good) return std::nullopt;
-  return "must be \"sqlite:\" and a path, not " + toml(url);
+  return "must be \"sqlite:\" and an absolute path, not " + toml(url);
+}
+
+// A day's reports are tried until four in the morning of the second day after it.
+Complaint keep_until_sent(Duration& keep) {
+  if (keep < days(2)) return "must be \"2d\" or more: yesterday's reports are sent today";
+  return positive()(keep);
 }
 
 // What stands in a header field of the report mail must be one line.
@@ -22,6 +29,7 @@ Complaint one_line(std::string& text) {
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return "must be one line of text";
   }
+  if (base::trim(text).empty()) return "must not be blank";
   return std::nullopt;
 }
 
@@ -63,9 +71,11 @@ Section tls_rpt() {
       .add("directory", &TlsRpt::directory,
            "Where the reports lie: YYYY-MM-DD/DOMAIN.json.gz, one for each recipient domain and "
            "UTC day.")
-      .add("keep", &TlsRpt::keep, "How long they lie there.", {.refine = positive()})
+      .add("keep", &TlsRpt::keep, "How long they lie there: \"2d\" or more.",
+           {.refine = keep_until_sent})
       .add("send", &TlsRpt::send, "To the domains that ask for it in _smtp._tls.")
-      .add("submit_via", &TlsRpt::submit_via, "Where report mail is handed in.")
+      .add("submit_via", &TlsRpt::submit_via,
+           "Where report mail is handed in: an MTA with a queue, no [[listen]] of this relay.")
       .add("dkim_selector", &TlsRpt::dkim_selector,
            "Signs the report mail here (DKIM); else whoever takes it in signs it.",
            {.example = "\"tlsrpt\""})

@@ -153,8 +153,9 @@ Read<std::string> read(const Node& node) {
 
 template <>
 Read<Path> read(const Node& node) {
-  return read_text<Path>(node, "a path in quotes", [](std::string_view text) {
-    const bool usable = !text.empty() && text.find('\0') == std::string_view::npos;
+  // The daemon's working directory is not that of who runs `config check`.
+  return read_text<Path>(node, "an absolute path in quotes", [](std::string_view text) {
+    const bool usable = text.starts_with('/') && text.find('\0') == std::string_view::npos;
     return usable ? std::optional<Path>(text) : std::nullopt;
   });
 }

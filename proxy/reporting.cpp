@@ -73,7 +73,11 @@ base::Result<std::string, base::Error> read_file(const config::Path& path) {
 
 Reporting::Reporting(const config::Config& config, const base::Clock& clock,
                      dns::Resolver& resolver)
-    : clock_(clock), resolver_(resolver), settings_(settings_of(config)) {}
+    : clock_(clock),
+      resolver_(resolver),
+      settings_(settings_of(config)),
+      nobody_named_(config.tls_rpt.organization_name.empty() &&
+                    config.tls_rpt.contact_info.empty() && !config.tls_rpt.report_domain) {}
 
 base::Result<std::unique_ptr<Reporting>, StartError> Reporting::open(const config::Config& config,
                                                                      const base::Clock& clock,
@@ -163,7 +167,8 @@ asio::awaitable<void> Reporting::look_at_key_record() {
 }
 
 void Reporting::start() {
-  if (settings_.send && !settings_.identity.complete) {
+  // Where only a part of it is set, the loader has warned and named what is missing.
+  if (settings_.send && nobody_named_) {
     base::log_warn("", "TLS reports are kept in " + settings_.directory.string() +
                            " and not sent: tls_rpt.organization_name, contact_info and "
                            "report_domain must all be set for that");

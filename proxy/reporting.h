@@ -55,6 +55,7 @@ class Reporting {
   dns::Resolver& resolver_;
   boost::asio::io_context io_{1};
   report::Settings settings_;
+  bool nobody_named_;  // organization_name, contact_info and report_domain: none is set
   std::unique_ptr<store::Reports> reports_;
   std::optional<tlsrpt::ReturnPath> return_path_;
   std::optional<tlsrpt::DkimSigner> signer_;

@@ -1,6 +1,7 @@
 #include "report/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::string_view extension = ".json.gz";
 constexpr std::size_t longest_name = 255;   // of a file, in octets, on every common file system
+constexpr mode_t mode = 0640;
 constexpr std::size_t read_limit = std::size_t{64} << 20;
 
 base::Error system_error(const std::filesystem::path& path) {
@@ -56,19 +58,33 @@ std::filesystem::path ReportFiles::path(store::Day day, std::string_view domain)
   return directory_ / tlsrpt::day_text(day) / (name + std::string(extension));
 }
 
-base::Result<void, base::Error> ReportFiles::write(store::Day day, std::string_view domain,
-                                                   std::string_view octets) const {
+base::Result<void, ReportFiles::WriteError> ReportFiles::write(store::Day day,
+                                                               std::string_view domain,
+                                                               std::string_view octets) const {
   const std::filesystem::path file = path(day, domain);
   std::error_code error;
-  std::filesystem::create_directories(file.parent_path(), error);
-  if (error) return base::fail(file.parent_path().string() + ": " + error.message());
+  const bool made = std::filesystem::create_directories(file.parent_path(), error);
+  // Whom the relay writes to is nobody else's affair.
+  if (made) {
+    std::error_code left;
+    std::filesystem::permissions(file.parent_path(), std::filesystem::perms::others_all,
+                                 std::filesystem::perm_options::remove, left);
+  }
+  if (error) return base::fail(WriteError{file.parent_path().string() + ": " + error.message()});
   // The name is the domain's, so one that is left by a kill is written over.
   const std::filesystem::path part = file.parent_path() / ".part";
   {
-    const File out(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-    if (out.get() < 0 || !write_all(out.get(), octets)) return base::fail(system_error(part));
+    const File out(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    // Whatever the umask, and whatever mode a .part of before had.
+    const bool open = out.get() >= 0 && ::fchmod(out.get(), mode) == 0;
+    if (!open || !write_all(out.get(), octets)) {
+      return base::fail(WriteError{system_error(part).text});
+    }
   }
-  if (::rename(part.c_str(), file.c_str()) != 0) return base::fail(system_error(file));
+  // What stands in the way here, such as a folder of that name, is in no other file's way.
+  if (::rename(part.c_str(), file.c_str()) != 0) {
+    return base::fail(WriteError{system_error(file).text, true});
+  }
   return {};
 }
 

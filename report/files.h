@@ -18,9 +18,13 @@ class ReportFiles {
 
   // A domain too long for a file's name (over 247 octets) is cut there and told apart by a hash.
   std::filesystem::path path(store::Day day, std::string_view domain) const;
+  struct WriteError {
+    std::string text;
+    bool one_file = false;  // it is about this file's name, and others can be written
+  };
   // Not on disk before sync().
-  base::Result<void, base::Error> write(store::Day day, std::string_view domain,
-                                        std::string_view octets) const;
+  base::Result<void, WriteError> write(store::Day day, std::string_view domain,
+                                       std::string_view octets) const;
   // All that was written, at once: a day has many thousand files.
   base::Result<void, base::Error> sync() const;
   base::Result<std::string, base::Error> read(store::Day day, std::string_view domain) const;

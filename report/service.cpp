@@ -17,6 +17,7 @@ constexpr std::chrono::seconds interval{1};
 constexpr std::chrono::seconds grace{3};
 constexpr std::size_t domains_at_once = 250;
 constexpr int steps_at_once = 8;
+constexpr std::chrono::minutes skipped_again{1};
 
 store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
 
@@ -149,29 +150,60 @@ store::ReportRow Service::row_for(const tlsrpt::Report& report) const {
   return row;
 }
 
-// A part of the oldest closed day that has counts; false: there is none, or it cannot be done now.
+// A part of the oldest closed day that has counts which can be composed; false: there is none. A
+// day that cannot be written does not hold up those after it.
 bool Service::compose_some() {
   if (!counter_.closed()) return false;
+  if (parts_.clock->steady() >= skipped_due_) skipped_.clear();
   auto day = parts_.reports->oldest_counted(*counter_.closed());
   if (!day) {
     complain(day.error().text);
     return false;
   }
   if (!*day) return false;
-  const auto composed = compose_chunk(**day);
-  if (composed) return true;
-  complain("the day " + tlsrpt::day_text(**day) + " cannot be composed, which is tried again: " +
-           composed.error().text);
+  for (store::Day of = **day; of <= *counter_.closed(); of += std::chrono::days(1)) {
+    const auto composed = compose_chunk(of);
+    if (!composed) {
+      complain("the day " + tlsrpt::day_text(of) + " cannot be composed, which is tried again: " +
+               composed.error().text);
+    } else if (*composed) {
+      return true;
+    }
+  }
   return false;
 }
 
 // Files first, then their rows: a report is there, whole and on disk, before anything else knows of
-// it. What a kill leaves between the two is composed again, and nobody has seen it.
-store::Outcome Service::compose_chunk(store::Day day) {
-  auto counts = parts_.reports->counts(day, "", domains_at_once);
-  if (!counts) return base::fail(std::move(counts.error()));
+// it. What a kill leaves between the two is composed again, and nobody has seen it. False: of that
+// day there is nothing left but what is skipped.
+base::Result<bool, base::Error> Service::compose_chunk(store::Day day) {
+  for (std::string after;;) {
+    auto counts = parts_.reports->counts(day, after, domains_at_once);
+    if (!counts) return base::fail(std::move(counts.error()));
+    if (counts->empty()) return false;
+    auto made = written(day, *counts);
+    if (!made) return base::fail(std::move(made.error()));
+    const bool last = counts->size() < domains_at_once;
+    if (!made->empty()) {
+      auto synced = files_.sync();
+      if (!synced) return base::fail(std::move(synced.error()));
+      auto stored = parts_.reports->put_reports(*made);
+      if (!stored) return base::fail(std::move(stored.error()));
+      const bool whole = last && made->size() == counts->size() && after.empty();
+      if (whole) base::log_info("", "TLS reports of " + tlsrpt::day_text(day) + " are composed");
+      return true;
+    }
+    if (last) return false;
+    after = counts->back().domain;
+  }
+}
+
+// The rows of those whose file is there.
+base::Result<std::vector<store::ReportRow>, base::Error> Service::written(
+    store::Day day, const std::vector<store::DomainCounts>& counts) {
   std::vector<store::ReportRow> made;
-  for (const store::DomainCounts& one : *counts) {
+  for (const store::DomainCounts& one : counts) {
+    if (skipped_.contains({day, one.domain})) continue;
     // Counts that came after the day's report was composed would take its place, and go twice.
     auto before = parts_.reports->report(day, one.domain);
     if (!before) return base::fail(std::move(before.error()));
@@ -180,17 +212,23 @@ store::Outcome Service::compose_chunk(store::Day day) {
       continue;
     }
     const tlsrpt::Report report = composed(day, one);
-    auto written = files_.write(day, one.domain, tlsrpt::gzip(tlsrpt::to_json(report)));
-    if (!written) return base::fail(std::move(written.error()));
-    made.push_back(row_for(report));
+    const auto file = files_.write(day, one.domain, tlsrpt::gzip(tlsrpt::to_json(report)));
+    if (file) {
+      made.push_back(row_for(report));
+    } else if (file.error().one_file) {
+      skip(day, one.domain, file.error().text);
+    } else {
+      return base::fail(file.error().text);
+    }
   }
-  auto synced = files_.sync();
-  if (!synced) return base::fail(std::move(synced.error()));
-  auto stored = parts_.reports->put_reports(made);
-  if (!stored) return base::fail(std::move(stored.error()));
-  const bool last = made.size() < domains_at_once;
-  if (last) base::log_info("", "TLS reports of " + tlsrpt::day_text(day) + " are composed");
-  return {};
+  return {boost::system::in_place_value, std::move(made)};
+}
+
+void Service::skip(store::Day day, const std::string& domain, const std::string& why) {
+  if (skipped_.empty()) skipped_due_ = parts_.clock->steady() + skipped_again;
+  skipped_.emplace(day, domain);
+  complain("the report of " + tlsrpt::day_text(day) + " for " + domain +
+           " cannot be written, which is tried again every minute: " + why);
 }
 
 void Service::forget() {

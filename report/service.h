@@ -12,6 +12,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "report/composer.h"
@@ -71,7 +72,10 @@ class Service {
   Counted count(int steps);
   void close_day();
   bool compose_some();
-  store::Outcome compose_chunk(store::Day day);
+  base::Result<bool, base::Error> compose_chunk(store::Day day);
+  base::Result<std::vector<store::ReportRow>, base::Error> written(
+      store::Day day, const std::vector<store::DomainCounts>& counts);
+  void skip(store::Day day, const std::string& domain, const std::string& why);
   void forget();
   void complain(const std::string& text);
   tlsrpt::Report composed(store::Day day, const store::DomainCounts& counts) const;
@@ -93,7 +97,12 @@ class Service {
                                            Answer answer);
   boost::asio::awaitable<Json> send_rows(store::Day day, std::optional<std::string> domain);
   boost::asio::awaitable<Json> preview_rows(store::Day day, std::optional<std::string> domain);
+  base::Result<std::string, base::Error> file_text(store::Day day,
+                                                   const std::string& domain) const;
+  bool is_closed(store::Day day) const;
+  base::Result<std::string, base::Error> day_state(store::Day day, bool nothing_listed) const;
   const char* why_kept() const;
+  std::optional<std::string> why_open(store::Day day) const;
 
   Settings settings_;
   Parts parts_;
@@ -102,6 +111,9 @@ class Service {
   Sender sender_;
   boost::asio::steady_timer timer_;
   bool stopped_ = false;
+  // Reports whose file could not be written, until they are tried again.
+  std::set<std::pair<store::Day, std::string>> skipped_;
+  base::SteadyTime skipped_due_{};
   base::WallTime forget_due_{};
   std::chrono::steady_clock::time_point complaint_due_{};
 };

@@ -153,7 +153,7 @@ base::Result<json, base::Error> Service::running_rows(store::Day day,
   json out = json::array();
   for (const tlsrpt::Report& report : *reports) {
     json one = row_json(row_for(report));
-    one["state"] = "running";
+    one["state"] = is_closed(day) ? "closed" : "running";
     one["file"] = one["next"] = nullptr;
     out.push_back(std::move(one));
   }
@@ -169,17 +169,34 @@ base::Result<json, base::Error> Service::composed_rows(store::Day day,
   return {boost::system::in_place_value, std::move(out)};
 }
 
+bool Service::is_closed(store::Day day) const {
+  return counter_.closed() && *counter_.closed() >= day;
+}
+
+// Of the whole day, whichever domain is asked for.
+base::Result<std::string, base::Error> Service::day_state(store::Day day,
+                                                          bool nothing_listed) const {
+  std::string word = day > counter_.open_day() ? "to-come" : "running";
+  if (is_closed(day)) {
+    auto counts = parts_.reports->counts(day, "", 1);
+    if (!counts) return base::fail(std::move(counts.error()));
+    word = !counts->empty() ? "closed" : nothing_listed ? "empty" : "composed";
+  }
+  return {boost::system::in_place_value, std::move(word)};
+}
+
 json Service::list(store::Day day, const std::optional<std::string>& domain) {
   auto composed = composed_rows(day, domain);
   if (!composed) return failure(composed.error().text);
   auto running = running_rows(day, domain);
   if (!running) return failure(running.error().text);
   if (composed->size() + running->size() > most_listed) return too_many(most_listed);
-  const bool closed = counter_.closed() && *counter_.closed() >= day;
+  const auto state = day_state(day, !domain && composed->empty() && running->empty());
+  if (!state) return failure(state.error().text);
   json out;
   out["schema"] = schema;
   out["date"] = tlsrpt::day_text(day);
-  out["state"] = !closed ? "running" : running->empty() ? "composed" : "closed";
+  out["state"] = *state;
   const char* const kept = why_kept();
   out["not_sending"] = kept != nullptr ? json(kept) : json(nullptr);
   out["reports"] = std::move(*composed);
@@ -189,36 +206,65 @@ json Service::list(store::Day day, const std::optional<std::string>& domain) {
 
 // ---- show ---------------------------------------------------------------------------------------
 
+base::Result<std::string, base::Error> Service::file_text(store::Day day,
+                                                          const std::string& domain) const {
+  auto octets = files_.read(day, domain);
+  if (!octets) return base::fail(std::move(octets.error()));
+  auto text = tlsrpt::gunzip(*octets);
+  if (text) return text;
+  return base::fail(files_.path(day, domain).string() + ": " + text.error().text);
+}
+
 // The reports as text, since their members have an order that must not be lost.
 json Service::show(store::Day day, const std::optional<std::string>& domain) {
   json out;
   out["schema"] = schema;
   out["date"] = tlsrpt::day_text(day);
-  out["reports"] = json::array();
-  const auto add = [&out](const std::string& name, std::string text) {
+  out["reports"] = out["missing"] = json::array();
+  const auto add = [&out](const char* list, const std::string& name, const char* key,
+                          std::string text) {
     json one;
     one["domain"] = name;
-    one["report"] = std::move(text);
-    out["reports"].push_back(std::move(one));
+    one[key] = std::move(text);
+    out[list].push_back(std::move(one));
   };
   auto found = rows(day, domain);
   if (!found) return failure(found.error().text);
   if (found->size() > most_shown) return too_many(most_shown);
   for (const store::ReportRow& row : *found) {
-    auto octets = files_.read(day, row.domain);
-    if (!octets) return failure(octets.error().text);
-    auto text = tlsrpt::gunzip(*octets);
-    if (!text) return failure(files_.path(day, row.domain).string() + ": " + text.error().text);
-    add(row.domain, std::move(*text));
+    auto text = file_text(day, row.domain);
+    if (text) {
+      add("reports", row.domain, "report", std::move(*text));
+    } else {
+      add("missing", row.domain, "why", text.error().text);
+    }
   }
   auto running = running_reports(day, domain, most_shown);
   if (!running) return failure(running.error().text);
   if (running->size() > most_shown) return too_many(most_shown);
-  for (const tlsrpt::Report& report : *running) add(report.domain, tlsrpt::to_json(report));
+  for (const tlsrpt::Report& report : *running) {
+    add("reports", report.domain, "report", tlsrpt::to_json(report));
+  }
   return out;
 }
 
 // ---- send ---------------------------------------------------------------------------------------
+
+// Why nothing can be sent of that day yet, and which day has something to send.
+std::optional<std::string> Service::why_open(store::Day day) const {
+  if (is_closed(day)) return std::nullopt;
+  const store::Day today = std::chrono::floor<std::chrono::days>(parts_.clock->wall());
+  std::string text = "the report of " + tlsrpt::day_text(day);
+  if (day < today) {
+    text += " is composed once that day is counted, which is tried again every second";
+  } else {
+    text += " is composed after 00:00 UTC";
+    if (day > today) text += " of " + tlsrpt::day_text(day + std::chrono::days(1));
+  }
+  if (!counter_.closed()) return text;
+  const std::string last = tlsrpt::day_text(*counter_.closed());
+  return text + "; the last closed day is " + last + ": --date " + last;
+}
 
 asio::awaitable<void> Service::send(Service* self, store::Day day,
                                     std::optional<std::string> domain, bool dry_run,
@@ -226,15 +272,14 @@ asio::awaitable<void> Service::send(Service* self, store::Day day,
   json out;
   try {
     const char* const kept = self->why_kept();
-    const bool closed = self->counter_.closed() && *self->counter_.closed() >= day;
+    const std::optional<std::string> open = self->why_open(day);
     if (kept != nullptr && (!dry_run || !self->settings_.identity.complete)) {
       out = failure(std::string("nothing is sent: ") + kept);
     } else if (dry_run) {
       out = co_await self->preview_rows(day, std::move(domain));
-    } else if (!closed) {
-      out = failure("the day " + tlsrpt::day_text(day) +
-                    " is not over: its reports are sent after 00:00 UTC; a day that is over is "
-                    "named by --date");
+      if (!out.contains("error")) out["notice"] = open ? json(*open) : json(nullptr);
+    } else if (open) {
+      out = failure(*open);
     } else {
       out = co_await self->send_rows(day, std::move(domain));
     }
@@ -247,6 +292,7 @@ asio::awaitable<void> Service::send(Service* self, store::Day day,
 }
 
 asio::awaitable<json> Service::send_rows(store::Day day, std::optional<std::string> domain) {
+  skipped_.clear();
   while (compose_some()) {
   }
   auto found = rows(day, domain);
@@ -304,10 +350,16 @@ asio::awaitable<json> Service::preview_rows(store::Day day, std::optional<std::s
       continue;
     }
     auto octets = files_.read(day, row.domain);
-    if (!octets) co_return failure(octets.error().text);
+    if (!octets) {
+      add_nothing(row.domain, octets.error().text);
+      continue;
+    }
     auto text = tlsrpt::gunzip(*octets);
     auto report = text ? report_from_json(*text) : std::nullopt;
-    if (!report) co_return failure(files_.path(day, row.domain).string() + ": is no report");
+    if (!report) {
+      add_nothing(row.domain, files_.path(day, row.domain).string() + ": is no report");
+      continue;
+    }
     report->domain = row.domain;
     if (report->submitter.domain != settings_.identity.submitter.domain) {
       add_nothing(row.domain, "it was composed for the submitter " + report->submitter.domain);

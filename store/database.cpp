@@ -1,6 +1,9 @@
 #include "store/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace store {
 
@@ -8,6 +11,26 @@ namespace {
 
 base::Error error_of(sqlite3* db, const std::string& file) {
   return base::Error{file + ": " + sqlite3_errmsg(db)};
+}
+
+// Whom the relay writes to is nobody else's affair, whatever the umask. SQLite gives -wal and -shm
+// the database's own mode; those of an older one may be there still. An existing file is never
+// opened here: closing it would end the locks that this process has on it.
+void make_private(const std::string& file) {
+  constexpr mode_t mode = 0640;
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  if (fd >= 0) {
+    (void)::fchmod(fd, mode);
+    ::close(fd);
+    return;
+  }
+  for (const char* const part : {"", "-wal", "-shm"}) {
+    struct stat status {};
+    const std::string name = file + part;
+    if (::stat(name.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    if ((status.st_mode & 07777 & ~mode) == 0) continue;
+    (void)::chmod(name.c_str(), status.st_mode & mode);  // not ours: its owner's affair
+  }
 }
 
 }  // namespace
@@ -65,6 +88,7 @@ base::Result<std::unique_ptr<Database>, base::Error> Database::open(
     const std::string& file, std::chrono::milliseconds busy_timeout) {
   // Nobody asks SQLite how much memory it has, and keeping account of it takes a lock each time.
   [[maybe_unused]] static const int no_accounts = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  make_private(file);
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(
       file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,

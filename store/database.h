@@ -46,7 +46,7 @@ class Statement {
 
 class Database {
  public:
-  // Opens or creates; WAL, synchronous=FULL. Not for two threads at once.
+  // Opens or creates with mode 0640; WAL, synchronous=FULL. Not for two threads at once.
   static base::Result<std::unique_ptr<Database>, base::Error> open(
       const std::string& file, std::chrono::milliseconds busy_timeout);
   base::Result<void, base::Error> execute(const char* sql);

@@ -84,7 +84,7 @@ class TwoRelays(ReportCase):
             self.assert_counted(part=part)
             for n in range(1, 5):
                 listed = self.listed(day=self.clock.today(n - 5), part=part)
-                self.assertEqual((listed["state"], listed["reports"]), ("composed", []))
+                self.assertEqual((listed["state"], listed["reports"]), ("empty", []))
 
 
 class Freed(ReportCase):

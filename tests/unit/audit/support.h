@@ -51,11 +51,16 @@ class HandClock final : public base::Clock {
   base::WallTime wall() const override {
     return base::WallTime(std::chrono::milliseconds(now_.load()));
   }
-  base::SteadyTime steady() const override { return std::chrono::steady_clock::now(); }
+  base::SteadyTime steady() const override {
+    return std::chrono::steady_clock::now() + std::chrono::milliseconds(passed_.load());
+  }
   void set(base::WallTime now) { now_ = now.time_since_epoch().count(); }
+  // Steady time alone.
+  void pass(std::chrono::milliseconds time) { passed_ += time.count(); }
 
  private:
   std::atomic<std::int64_t> now_;
+  std::atomic<std::int64_t> passed_{0};
 };
 
 class MemoryHead final : public audit::ChainHead {

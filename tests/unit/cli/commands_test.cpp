@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <sstream>
 
 #include "cli/commands.h"
@@ -100,9 +101,29 @@ TEST_CASE("wrong usage is status 2, told on standard error") {
     const Outcome outcome = run(arguments);
     CHECK(outcome.status == 2);
     CHECK(outcome.out.empty());
-    CHECK_FALSE(outcome.err.empty());
+    CHECK(std::ranges::count(outcome.err, '\n') == 1);
+    CHECK(outcome.err.ends_with(" --help\n"));
     CHECK(outcome.served.empty());
   }
+}
+
+TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
+  const auto told = [](const Lines& arguments, const std::string& err) {
+    CHECK(run(arguments).err == err + " --help\n");
+  };
+  told({}, "sternpost: a command is missing; the commands are serve, config, report; see sternpost");
+  told({"list"}, "sternpost: no command list; the commands are serve, config, report; see sternpost");
+  told({"-x"}, "sternpost: no option -x; the commands are serve, config, report; see sternpost");
+  told({"report", "burn\x1b[31m\n"},
+       "sternpost report: no command burn?[31m?; the commands are list, show, send, read; see "
+       "sternpost report");
+  told({"report", "list", "a.example", "b.example"},
+       "sternpost report list: \"a.example\" is not expected here; see sternpost report list");
+  told({"report", "list", "--domian", "a.example"},
+       "sternpost report list: \"--domian\" is not expected here; see sternpost report list");
+  told({"report", "read"}, "sternpost report read: FILE is required; see sternpost report read");
+  told({"report", "read", "--json", "--html", "x"},
+       "sternpost report read: --json excludes --html; see sternpost report read");
 }
 
 TEST_CASE("--help of every command has two examples; only what is there is listed") {
@@ -113,6 +134,9 @@ TEST_CASE("--help of every command has two examples; only what is there is liste
       {{"config", "check", "--help"}, "  sternpost config check"},
       {{"report", "--help"}, "  sternpost report "},
       {{"report", "read", "--help"}, "  sternpost report read "},
+      {{"report", "list", "--help"}, "  sternpost report list"},
+      {{"report", "show", "--help"}, "  sternpost report show "},
+      {{"report", "send", "--help"}, "  sternpost report send "},
       {{"config", "defaults", "--help"}, "  sternpost config defaults"}};
   for (const auto& [arguments, example] : commands) {
     const Outcome outcome = run(arguments);
@@ -124,6 +148,9 @@ TEST_CASE("--help of every command has two examples; only what is there is liste
     const std::size_t first = outcome.out.find(example, examples);
     REQUIRE(first != std::string::npos);
     CHECK(outcome.out.find(example, first + 1) != std::string::npos);
+    const bool group = arguments[0] == "--help" || arguments == Lines{"config", "--help"} ||
+                       arguments == Lines{"report", "--help"};
+    CHECK((outcome.out.find("-c,--config FILE") == std::string::npos) == group);
   }
   CHECK(run({"--help"}).out.find("doctor") == std::string::npos);
 }
@@ -187,5 +214,45 @@ TEST_CASE("report: a value that is missing or wrong is a usage error, and nothin
     const Outcome told = run({"report", "send", bad[0], bad[1]});
     CHECK(told.status == 2);
     CHECK(told.served.empty());
+    CHECK(std::ranges::count(told.err, '\n') == 1);
   }
+  CHECK(run({"report", "list", "--domain", "a b\x1b"}).err ==
+        "--domain: \"a b?\" is no domain: character not allowed in a name\n");
+  CHECK(run({"report", "list", "--date", "yesterday"}).err ==
+        "--date: \"yesterday\" is no day; write YYYY-MM-DD\n");
+}
+
+TEST_CASE("report send --dry-run: of a day that is not over one line says so") {
+  nlohmann::json reply{{"schema", 1}, {"date", "2026-11-26"}, {"notice", "wait; --date x"}};
+  reply["messages"] = reply["nothing"] = nlohmann::json::array();
+  const Lines arguments{"report", "send", "--dry-run"};
+  const Outcome none = run(arguments, "[[listen]]\n", false, reply);
+  CHECK(none.status == 0);
+  CHECK(none.err == "what there is by now: wait; --date x\nno report of 2026-11-26\n");
+  reply["messages"].push_back({{"domain", "a.example"}, {"uri", "mailto:a"}, {"message", "M\n"}});
+  const Outcome some = run(arguments, "[[listen]]\n", false, reply);
+  CHECK(some.status == 0);
+  CHECK(some.out == "M\n");
+  CHECK(some.err == "what there is by now: wait; --date x\na.example to mailto:a:\n");
+  reply["notice"] = nullptr;
+  CHECK(run(arguments, "[[listen]]\n", false, reply).err == "a.example to mailto:a:\n");
+}
+
+TEST_CASE("report show: 1 where a file is missing, with the others shown") {
+  const std::string text =
+      R"({"schema": 1, "date": "2026-11-25", "reports": [{"domain": "a.example", "report": "{}"}],
+          "missing": [{"domain": "b.example", "why": "/x/b.example.json.gz: \u001b gone"}]})";
+  auto reply = nlohmann::json::parse(text);
+  const Outcome told = run({"report", "show"}, "[[listen]]\n", false, reply);
+  CHECK(told.status == 1);
+  CHECK(told.err.starts_with("b.example: /x/b.example.json.gz: "));
+  CHECK(told.err.find('\x1b') == std::string::npos);
+  const Outcome json = run({"report", "show", "--json"}, "[[listen]]\n", false, reply);
+  CHECK(json.status == 1);
+  CHECK(nlohmann::json::parse(json.out)["missing"] == reply["missing"]);
+  CHECK(nlohmann::json::parse(json.out)["reports"].size() == 1);
+  reply["reports"] = nlohmann::json::array();
+  CHECK(run({"report", "show", "--domain", "b.example"}, "[[listen]]\n", false, reply).status == 1);
+  reply["missing"] = nlohmann::json::array();
+  CHECK(run({"report", "show"}, "[[listen]]\n", false, reply).status == 0);
 }

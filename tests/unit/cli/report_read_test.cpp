@@ -66,6 +66,18 @@ nlohmann::json json_of(const Outcome& outcome) { return nlohmann::json::parse(ou
 
 }  // namespace
 
+TEST_CASE("report read: takes -c like every command, and reads no configuration") {
+  const Outcome plain = run({fixture("mx_host_text.json")});
+  for (const Lines& words : {Lines{"-c", "/no/such.toml"}, Lines{"--config=/no/such.toml"}}) {
+    Lines arguments = words;
+    arguments.push_back(fixture("mx_host_text.json"));
+    const Outcome told = run(arguments);
+    CHECK(told.status == 0);
+    CHECK(told.out == plain.out);
+    CHECK(told.err.empty());
+  }
+}
+
 TEST_CASE("report read: files of every kind are summed up") {
   const Outcome text = run({fixture("mx_host_text.json"), fixture("no_zone.json.gz"),
                             fixture("multipart_report.eml"), fixture("mailbox.mbox")});

@@ -66,9 +66,9 @@ TEST_CASE("wrong types are told, with what stands there") {
       {"[server]\nthreads = true",
        "main.toml:2:11: error: threads: must be a whole number, not true or false"},
       {"[server]\nstate_dir = 1",
-       "main.toml:2:13: error: state_dir: must be a path in quotes, not a whole number"},
+       "main.toml:2:13: error: state_dir: must be an absolute path in quotes, not a whole number"},
       {"[server]\nstate_dir = \"\"",
-       "main.toml:2:13: error: state_dir: must be a path in quotes, not \"\""},
+       "main.toml:2:13: error: state_dir: must be an absolute path in quotes, not \"\""},
       {"[dane]\nenabled = \"yes\"",
        "main.toml:2:11: error: enabled: must be true or false, not text"},
       {"[outbound]\nprivate_destinations = \"10.0.0.0/8\"",
@@ -123,7 +123,24 @@ TEST_CASE("values out of range or of the wrong form are told") {
        "main.toml:2:28: error: forwarders: must be an address such as \"192.0.2.53\" or "
        "\"192.0.2.53@5353\", not \"192.0.2.1@0\""},
       {"[store]\nurl = \"/var/lib/x.db\"",
-       "main.toml:2:7: error: url: must be \"sqlite:\" and a path, not \"/var/lib/x.db\""},
+       "main.toml:2:7: error: url: must be \"sqlite:\" and an absolute path, not "
+       "\"/var/lib/x.db\""},
+      {"[store]\nurl = \"sqlite:state.db\"",
+       "main.toml:2:7: error: url: must be \"sqlite:\" and an absolute path, not "
+       "\"sqlite:state.db\""},
+      {"[tls_rpt]\ndirectory = \"reports\"",
+       "main.toml:2:13: error: directory: must be an absolute path in quotes, not \"reports\""},
+      {"[tls_rpt]\ncollector = \"./c.sock\"",
+       "main.toml:2:13: error: collector: must be an absolute path in quotes, not \"./c.sock\""},
+      {"[log]\nenforcement = \"log.jsonl\"",
+       "main.toml:2:15: error: enforcement: must be an absolute path in quotes, not "
+       "\"log.jsonl\""},
+      {"[tls_rpt]\nkeep = \"47h\"",
+       "main.toml:2:8: error: keep: must be \"2d\" or more: yesterday's reports are sent today"},
+      {"[tls_rpt]\nkeep = \"3651d\"",
+       "main.toml:2:8: error: keep: must be from \"1ms\" to \"3650d\""},
+      {"[tls_rpt]\norganization_name = \" \"",
+       "main.toml:2:21: error: organization_name: must not be blank"},
       {"[log]\nretention = \"1h\"",
        "main.toml:2:13: error: log.retention is shorter than log.rotate"},
   });
@@ -405,4 +422,29 @@ TEST_CASE("a section that is not closed is told, and what follows is read in it"
   CHECK(errors[2].starts_with("main.toml:6:10: error: not TOML"));
   CHECK(errors[3] ==
         "main.toml:7:1: error: unknown key \"prot\"; the nearest known key is \"port\"");
+}
+
+TEST_CASE("tls_rpt.submit_via: a [[listen]] of our own would have report mail come back") {
+  const auto told = [](const std::string& listen, const std::string& reports) {
+    const auto errors =
+        errors_of("[[listen]]\naddress = \"" + listen + "\"\n[tls_rpt]\n" + reports);
+    return errors.empty() ? std::string() : errors[0];
+  };
+  const auto via = [](const std::string& address) { return "submit_via = \"" + address + "\""; };
+  CHECK(told("127.0.0.1:10025", via("localhost:10025")) ==
+        "main.toml:4:14: error: submit_via 127.0.0.1:10025 is the [[listen]] at main.toml:2: "
+        "report mail needs an MTA with a queue, not this relay");
+  CHECK_FALSE(told("0.0.0.0:10025", via("127.0.0.1:10025")).empty());
+  CHECK_FALSE(told("192.0.2.1:25", via("192.0.2.1:25")).empty());
+  CHECK_FALSE(told("unix:/run/a.sock", via("unix:/run/a.sock")).empty());
+  CHECK(told("127.0.0.1:10025", via("127.0.0.1:25")).empty());
+  CHECK(told("127.0.0.1:25", via("127.0.0.2:25")).empty());
+  CHECK(told("0.0.0.0:25", via("192.0.2.1:25")).empty());  // it may be another host
+  CHECK(told("127.0.0.1:25", via("127.0.0.1:25") + "\nenabled = false").empty());
+  // The default counts where mail would go to it.
+  CHECK(told("127.0.0.1:25", "").empty());
+  const std::string identity = "organization_name = \"E\"\ncontact_info = \"a@b.example\"\n"
+                               "report_domain = \"b.example\"\n";
+  CHECK(told("127.0.0.1:25", identity).starts_with("main.toml:3:2: error: submit_via 127.0.0.1:"));
+  CHECK(told("127.0.0.1:25", identity + "send = false").empty());
 }

@@ -85,3 +85,23 @@ TEST_CASE("hostname: as set, else the host's; no domain is a warning, no name an
   CHECK(load_text(with_listener("[server]\nhostname = \"MX.Example.Org.\"")).config->server
             .hostname == "mx.example.org");
 }
+
+TEST_CASE("tls_rpt: who has begun to name himself is told what is missing") {
+  const auto told = [](const std::string& keys) {
+    return warnings_of(with_listener("[tls_rpt]\n" + keys));
+  };
+  const std::string organization = "organization_name = \"E\"\n";
+  const std::string contact = "contact_info = \"a@b.example\"\n";
+  const std::string domain = "report_domain = \"b.example\"\n";
+  const auto missing = [](const std::string& words) {
+    return Lines{"main.toml:1:2: warning: " + words +
+                 " not set: TLS reports are kept and not sent"};
+  };
+  CHECK(told(contact + domain) == missing("organization_name is"));
+  CHECK(told(organization + domain) == missing("contact_info is"));
+  CHECK(told(organization + contact) == missing("report_domain is"));
+  CHECK(told(organization) == missing("contact_info and report_domain are"));
+  CHECK(told(organization + contact + domain) == Lines{});
+  CHECK(told("") == Lines{});  // serve says it once, at start
+  CHECK(told(organization + "send = false") == Lines{});
+}

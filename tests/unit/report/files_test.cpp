@@ -1,6 +1,8 @@
 // ReportFiles: whole or not there, under the domain's name, gone when they are too old.
 #include "report/files.h"
 
+#include <sys/stat.h>
+
 #include "tests/unit/report/support.h"
 
 using namespace report_test;
@@ -84,4 +86,35 @@ TEST_CASE("files: old days go, and whatever else lies there stays") {
   CHECK(fs::exists(folder.path() / "own"));
   CHECK(fs::exists(folder.path() / "notes"));
   ReportFiles(folder.path() / "none").remove_before(day);  // nothing there is no matter
+}
+
+TEST_CASE("files: whether it is one name that cannot be written, or none can") {
+  const Folder folder;
+  const ReportFiles files(folder.path());
+  fs::create_directories(files.path(day, "a.example"));
+  const auto one = files.write(day, "a.example", "x");
+  REQUIRE_FALSE(one.has_value());
+  CHECK(one.error().one_file);
+  CHECK(one.error().text.find("a.example.json.gz: ") != std::string::npos);
+  CHECK(files.write(day, "b.example", "x").has_value());
+  audit_test::spit(folder.path() / "2026-11-26", "no folder");
+  const auto none = files.write(day + std::chrono::days(1), "b.example", "x");
+  REQUIRE_FALSE(none.has_value());
+  CHECK_FALSE(none.error().one_file);
+}
+
+TEST_CASE("files: a report is 0640 in a folder that others cannot enter, whatever the umask") {
+  for (const mode_t mask : {mode_t{0}, mode_t{022}, mode_t{077}}) {
+    CAPTURE(mask);
+    const Folder folder;
+    const ReportFiles files(folder.path());
+    const mode_t before = ::umask(mask);
+    const auto written = files.write(day, "recv.example", "x");
+    ::umask(before);
+    REQUIRE(written.has_value());
+    const fs::path file = files.path(day, "recv.example");
+    CHECK(static_cast<unsigned>(fs::status(file).permissions()) == 0640);
+    const fs::perms of_folder = fs::status(file.parent_path()).permissions();
+    CHECK((of_folder & fs::perms::others_all) == fs::perms::none);
+  }
 }

@@ -54,7 +54,8 @@ TEST_CASE("report list: what was logged a moment ago is in it, and nothing of ot
   CHECK(world.row("a.example")["successes"] == 2);
   CHECK(world.list("2026-11-26")["reports"].empty());
   CHECK(world.list("2026-11-24")["reports"].empty());
-  CHECK(world.list("2026-11-24")["state"] == "composed");
+  CHECK(world.list("2026-11-24")["state"] == "empty");
+  CHECK(world.list("2026-11-26")["state"] == "to-come");
   const json today = world.command({{"command", "report list"}});
   CHECK(today["date"] == "2026-11-25");
   CHECK(today["reports"].size() == 1);
@@ -103,7 +104,8 @@ TEST_CASE("report show: the report itself, of the running day and of one that is
   world.sessions("a.example", 2);
   world.sessions("b.example", 1);
   const json answer = world.command({{"command", "report show"}});
-  CHECK(keys(answer) == Keys{"date", "reports", "schema"});
+  CHECK(keys(answer) == Keys{"date", "missing", "reports", "schema"});
+  CHECK(answer["missing"].empty());
   REQUIRE(answer["reports"].size() == 2);
   CHECK(keys(answer["reports"][0]) == Keys{"domain", "report"});
   const json running = world.shown("a.example");
@@ -116,30 +118,56 @@ TEST_CASE("report show: the report itself, of the running day and of one that is
                      ["report"] == text);
 }
 
-TEST_CASE("report show: a file that is gone or damaged is told") {
+TEST_CASE("report show, send --dry-run: a file that is gone or damaged is told, beside the others") {
   World world;
+  world.asks("b.example", "v=TLSRPTv1; rua=mailto:b@rua.example");
   world.start();
   world.sessions("a.example", 1);
-  world.until_sent();
-  const json show{{"command", "report show"}, {"date", "2026-11-25"}};
+  world.sessions("b.example", 1);
+  world.until(at("2026-11-26T00:00:10.000Z"), 30min);
+  const auto told = [&world](const std::string& why) {
+    const json shown = world.command({{"command", "report show"}, {"date", "2026-11-25"}});
+    REQUIRE(shown["reports"].size() == 1);
+    CHECK(shown["reports"][0]["domain"] == "b.example");
+    REQUIRE(shown["missing"].size() == 1);
+    CHECK(keys(shown["missing"][0]) == Keys{"domain", "why"});
+    CHECK(shown["missing"][0]["domain"] == "a.example");
+    const auto words = shown["missing"][0]["why"].get<std::string>();
+    CHECK(words.find("a.example.json.gz: ") != std::string::npos);
+    CHECK(words.find(why) != std::string::npos);
+    const json dry = world.command(
+        {{"command", "report send"}, {"date", "2026-11-25"}, {"dry_run", true}});
+    CHECK(dry["messages"].size() == 1);
+    CHECK(dry["nothing"][0]["domain"] == "a.example");
+  };
   audit_test::spit(world.file("a.example"), "no gzip");
-  CHECK(world.command(show)["error"].get<std::string>().find("a.example.json.gz") !=
-        std::string::npos);
+  told("");
   fs::remove(world.file("a.example"));
-  CHECK(world.command(show)["error"].get<std::string>().find("No such file") !=
-        std::string::npos);
+  told("No such file");
 }
 
-TEST_CASE("report send: the running day is refused") {
+TEST_CASE("report send: the running day is refused, and the last closed one named") {
   World world;
   world.asks("a.example", record);
   world.start();
   world.sessions("a.example", 1);
   const json answer = world.send();
-  CHECK(answer["error"] ==
-        "the day 2026-11-25 is not over: its reports are sent after 00:00 UTC; a day that is over "
-        "is named by --date");
+  const std::string last = "; the last closed day is 2026-11-24: --date 2026-11-24";
+  const std::string today = "the report of 2026-11-25 is composed after 00:00 UTC" + last;
+  CHECK(answer["error"] == today);
   CHECK(answer["schema"] == 1);
+  CHECK(world.command({{"command", "report send"}})["error"] == today);
+  CHECK(world.send("2026-12-31")["error"] ==
+        "the report of 2026-12-31 is composed after 00:00 UTC of 2027-01-01" + last);
+  // Over, but not closed: the counts cannot be stored.
+  world.flaky->fails = [](const std::string& name) {
+    return name == "add" ? FlakyReports::Fails::before : FlakyReports::Fails::no;
+  };
+  world.sessions("a.example", 1);
+  world.clock.set(at("2026-11-26T10:00:00.000Z"));
+  CHECK(world.send()["error"] ==
+        "the report of 2026-11-25 is composed once that day is counted, which is tried again "
+        "every second" + last);
   CHECK(world.mail.mails.empty());
 }
 
@@ -227,7 +255,7 @@ TEST_CASE("report send --dry-run: prints what would go, of any day, and sends no
         {{"command", "report send"}, {"date", "2026-11-25"}, {"dry_run", true}});
   };
   const auto looks_right = [](const json& answer) {
-    CHECK(keys(answer) == Keys{"date", "messages", "nothing", "schema"});
+    CHECK(keys(answer) == Keys{"date", "messages", "nothing", "notice", "schema"});
     REQUIRE(answer["messages"].size() == 2);
     CHECK(keys(answer["messages"][0]) == Keys{"domain", "message", "uri"});
     CHECK(answer["messages"][0]["uri"] == "mailto:tls@rua.example");
@@ -241,8 +269,12 @@ TEST_CASE("report send --dry-run: prints what would go, of any day, and sends no
     CHECK(answer["nothing"][0]["why"] == "_smtp._tls.b.example has no TLSRPTv1 record");
   };
   looks_right(dry_run());  // the running day
+  CHECK(dry_run()["notice"] ==
+        "the report of 2026-11-25 is composed after 00:00 UTC; the last closed day is 2026-11-24: "
+        "--date 2026-11-24");
   world.until(at("2026-11-26T00:00:10.000Z"), 30min);
   looks_right(dry_run());
+  CHECK(dry_run()["notice"] == nullptr);
   CHECK(world.row("a.example")["state"] == "waiting");
   CHECK(world.mail.mails.empty());
   CHECK(world.https.posts.empty());

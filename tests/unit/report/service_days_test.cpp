@@ -381,7 +381,7 @@ TEST_CASE("while the directory cannot be written nothing is lost, and no report 
   world.sessions("recv.example", 4);
   world.until(day_end() + 1h);
   CHECK(world.list()["state"] == "closed");
-  CHECK(world.row("recv.example")["state"] == "running");
+  CHECK(world.row("recv.example")["state"] == "closed");
   CHECK(world.shown("recv.example")["policies"][0]["summary"]["total-successful-session-count"] ==
         4);
   world.sessions("recv.example", 1);
@@ -390,6 +390,74 @@ TEST_CASE("while the directory cannot be written nothing is lost, and no report 
   CHECK(world.row("recv.example")["successes"] == 4);
   CHECK(world.row("recv.example", "2026-11-26")["successes"] == 1);
   CHECK(fs::exists(world.file("recv.example")));
+}
+
+TEST_CASE("a report whose file cannot be written holds up no other, and is tried again") {
+  World world;
+  world.start();
+  fs::create_directories(world.file("b.example"));  // a folder of that name
+  for (const char* const domain : {"a.example", "b.example", "c.example"}) {
+    world.sessions(domain, 1);
+  }
+  world.until(day_end() + 1h);
+  world.sessions("d.example", 1);
+  world.until(day_end(day + std::chrono::days(1)) + 1h);
+  CHECK(fs::exists(world.file("a.example")));
+  CHECK(fs::exists(world.file("c.example")));
+  CHECK(fs::exists(world.file("d.example", day + std::chrono::days(1))));
+  CHECK(world.list()["state"] == "closed");
+  CHECK(world.list("2026-11-26")["state"] == "composed");
+  CHECK(world.shown("b.example")["policies"].size() == 1);  // its counts are kept
+  fs::remove(world.file("b.example"));
+  SECTION("a minute later") {
+    world.work();
+    CHECK_FALSE(fs::exists(world.file("b.example")));
+    world.clock.pass(1min);
+    world.work();
+    CHECK(world.list()["state"] == "composed");
+  }
+  SECTION("by hand at once") {
+    CHECK(world.send()["reports"].size() == 3);
+    CHECK(world.list()["state"] == "composed");
+  }
+  CHECK(fs::is_regular_file(world.file("b.example")));
+}
+
+TEST_CASE("many reports that cannot be written are passed over, with those behind them composed") {
+  World world;
+  world.start();
+  constexpr int stuck = 300;  // more than are looked at at once
+  for (int i = 0; i < stuck; ++i) {
+    const std::string domain = "a" + std::to_string(i) + ".example";
+    fs::create_directories(world.file(domain));
+    world.sessions(domain, 1);
+  }
+  world.sessions("z.example", 1);
+  world.until(day_end() + 1h, 1h);
+  CHECK(fs::is_regular_file(world.file("z.example")));
+  CHECK(world.list()["reports"].size() == stuck + 1);
+  for (int i = 0; i < stuck; ++i) fs::remove(world.file("a" + std::to_string(i) + ".example"));
+  world.clock.pass(1min);
+  world.work();
+  CHECK(world.list()["state"] == "composed");
+}
+
+TEST_CASE("a day that cannot be written does not hold up the days after it") {
+  World world;
+  world.start();
+  fs::create_directories(world.settings.directory);
+  audit_test::spit(world.settings.directory / "2026-11-25", "no folder");
+  world.sessions("a.example", 1);
+  world.until(day_end() + 1h);
+  world.sessions("a.example", 2);
+  world.until(day_end(day + std::chrono::days(1)) + 1h);
+  CHECK(world.list()["state"] == "closed");
+  CHECK(world.row("a.example", "2026-11-26")["successes"] == 2);
+  CHECK(fs::exists(world.file("a.example", day + std::chrono::days(1))));
+  fs::remove(world.settings.directory / "2026-11-25");
+  world.work();
+  CHECK(world.row("a.example")["successes"] == 1);
+  CHECK(world.list()["state"] == "composed");
 }
 
 TEST_CASE("while the store fails nothing is lost, and it is not tried without a pause") {

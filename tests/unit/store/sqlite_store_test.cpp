@@ -2,6 +2,7 @@
 // told and left alone; what cannot be written is told, kept and written later.
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -308,4 +309,32 @@ TEST_CASE("store: two processes' stores share one file") {
   REQUIRE(first->flush().has_value());
   REQUIRE(second->flush().has_value());
   CHECK(first->values("")->size() == 400);
+}
+
+TEST_CASE("store: the database and what SQLite keeps beside it are 0640, whatever the umask") {
+  const auto mode_of = [](const std::string& file) {
+    return static_cast<unsigned>(fs::status(file).permissions());
+  };
+  for (const mode_t mask : {mode_t{0}, mode_t{022}, mode_t{077}}) {
+    CAPTURE(mask);
+    const Folder folder;
+    const mode_t before = ::umask(mask);
+    auto store = open(folder);
+    store->put_value("key", "text");
+    REQUIRE(store->flush().has_value());
+    ::umask(before);
+    for (const char* const part : {"", "-wal", "-shm"}) {
+      CAPTURE(part);
+      CHECK(mode_of(folder.file() + part) == 0640);
+    }
+    store.reset();
+    // One that was made before this was minded.
+    fs::permissions(folder.file(), fs::perms{0644});
+    store = open(folder);
+    CHECK(mode_of(folder.file()) == 0640);
+    store.reset();
+    fs::permissions(folder.file(), fs::perms{0600});
+    store = open(folder);
+    CHECK(mode_of(folder.file()) == 0600);  // the operator's own wish
+  }
 }
