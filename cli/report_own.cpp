@@ -32,6 +32,11 @@ std::string padded(std::string text, std::size_t width, bool right = false) {
   return right ? gap + text : text + gap;
 }
 
+// Without a daemon nothing has replaced what is no UTF-8 in an answer or a record.
+std::string in_ascii(const json& value, int indent) {
+  return base::json_in_ascii(value.dump(indent, ' ', false, json::error_handler_t::replace));
+}
+
 // ---- list ---------------------------------------------------------------------------------------
 
 std::string raw_text(const json& value) {
@@ -122,7 +127,7 @@ void print_show(const json& reply, bool as_json, const Terminal& terminal) {
   for (std::size_t i = 0; i < reports.size(); ++i) {
     out << (i > 0 ? ",\n" : "\n") << base::json_in_ascii(raw_text(reports[i]["report"]));
   }
-  out << "], \"missing\": " << base::json_in_ascii(reply["missing"].dump()) << "}\n";
+  out << "], \"missing\": " << in_ascii(reply["missing"], -1) << "}\n";
 }
 
 // ---- send ---------------------------------------------------------------------------------------
@@ -177,7 +182,7 @@ int print_reply(const ReportOwn& options, const json& reply, const Terminal& ter
     return reply["missing"].empty() ? exit_fine : exit_no;
   }
   if (options.json) {
-    terminal.out << base::json_in_ascii(reply.dump(2)) << '\n';
+    terminal.out << in_ascii(reply, 2) << '\n';
   } else if (options.list->parsed()) {
     print_list(reply, terminal.out);
   } else if (options.dry_run) {
@@ -246,7 +251,8 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   }
   if (used.count("--date") > 0 || !options.date.empty()) {
     if (!tlsrpt::parse_day(options.date)) {
-      terminal.err << "--date: \"" << base::printable(options.date) << "\" is no day; write YYYY-MM-DD\n";
+        terminal.err << "--date: \"" << base::printable(options.date)
+                   << "\" is no day; write YYYY-MM-DD\n";
       return exit_usage;
     }
     request["date"] = options.date;
@@ -269,7 +275,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
     return reply.error().status;
   }
   if (has_none(options, *reply)) {
-    if (options.json) terminal.out << base::json_in_ascii(reply->dump(2)) << '\n';
+    if (options.json) terminal.out << in_ascii(*reply, 2) << '\n';
     if (!options.json) print_notice(*reply, terminal);
     terminal.err << "no report of " << text_of((*reply)["date"])
                  << (options.domain.empty() ? "" : " for " + options.domain) << '\n';

@@ -57,6 +57,12 @@ policy::StsFetchSettings fetch_settings(const config::Config& config) {
   return settings;
 }
 
+// A log line names them as long as the log is kept, a report as long as it is.
+std::chrono::days strings_kept(const config::Config& config) {
+  const auto longest = std::max(config.log.retention, config.tls_rpt.keep);
+  return std::chrono::ceil<std::chrono::days>(longest) + std::chrono::days(2);
+}
+
 }  // namespace
 
 // The head of the log's chain as a value of the store: "SEQ HASH".
@@ -179,10 +185,9 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   if (!config.milter.socket.empty()) shared.seen_hosts = &made->seen_hosts_;
   // Also with `send` off: reports of before may still be on their way.
   if (made->reporting_) shared.report_mail = made->reporting_->return_path();
+  made->strings_kept_ = strings_kept(config);
   shared.keep_policy = [self](const tlsrpt::Policy& policy, const std::string& digest) {
-    if (self->store_->has_policy_strings(digest)) return;
-    self->store_->put_policy_strings(digest, report::policy_to_json(policy));
-    self->strings_posted_ = true;
+    self->keep_policy(policy, digest);
   };
   return made;
 }
@@ -225,6 +230,16 @@ base::Result<void, StartError> Services::open_reporting(const config::Config& co
   if (!opened) return base::fail(std::move(opened.error()));
   reporting_ = std::move(*opened);
   return {};
+}
+
+// Any thread. Once a day what no line and no report can name any more goes.
+void Services::keep_policy(const tlsrpt::Policy& policy, const std::string& digest) {
+  const auto today = std::chrono::floor<std::chrono::days>(clock_.wall());
+  const std::int64_t number = today.time_since_epoch().count();
+  if (strings_day_.exchange(number) != number) store_->forget_policy_strings(today - strings_kept_);
+  if (store_->has_policy_strings(digest, today)) return;
+  store_->put_policy_strings(digest, report::policy_to_json(policy), today);
+  strings_posted_ = true;
 }
 
 void Services::record(const policy::StsEvent& event) {

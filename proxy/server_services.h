@@ -58,11 +58,14 @@ class Services {
                                           const config::Config& config);
   base::Result<void, StartError> open_reporting(const config::Config& config);
   void record(const policy::StsEvent& event);
+  void keep_policy(const tlsrpt::Policy& policy, const std::string& digest);
 
   const base::Clock& clock_;
   base::Random random_;
   Descriptor lock_;
   std::atomic<bool> strings_posted_{false};  // to the store, not known to be on disk
+  std::atomic<std::int64_t> strings_day_{0};  // the last one on which old ones were forgotten
+  std::chrono::days strings_kept_{};
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<StoredHead> head_;
   std::unique_ptr<audit::EnforcementLog> log_;

@@ -45,7 +45,9 @@ void Worker::adopt(std::shared_ptr<const Snapshot> snapshot,
 }
 
 bool Worker::first_sight(const std::string& digest) {
-  if (digests_.size() >= base::limits::domain_facts) digests_.clear();
+  const auto today = std::chrono::floor<std::chrono::days>(shared_.clock->wall());
+  if (digests_.size() >= base::limits::domain_facts || digests_day_ != today) digests_.clear();
+  digests_day_ = today;
   return digests_.insert(digest).second;
 }
 

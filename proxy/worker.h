@@ -85,7 +85,7 @@ class Worker {
   Pool& pool() { return *pool_; }
   const std::shared_ptr<TlsClient>& tls_client() { return tls_client_; }
   const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
-  // Whether this worker has not named that policy digest before; bounded memory.
+  // Whether this worker has not named that policy digest before on this UTC day; bounded memory.
   bool first_sight(const std::string& digest);
   // On this worker's thread: from now on new sessions have this configuration. `tls_client` was
   // made for it by TlsClient::make; sessions under way keep theirs.
@@ -101,6 +101,7 @@ class Worker {
   std::shared_ptr<TlsClient> tls_client_;
   std::unique_ptr<Pool> pool_;
   std::unordered_set<std::string> digests_;
+  std::chrono::sys_days digests_day_{};
 };
 
 }  // namespace proxy

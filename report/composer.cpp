@@ -88,16 +88,26 @@ std::size_t place_of(const std::vector<store::PolicyCount>& policies, std::strin
 }
 
 // Where policies or failures are too many to be told apart, some failures have no policy of their
-// own: they go to the row of such policies, or else to the one with the most failures.
-void add_strays(const store::DomainCounts& counts, tlsrpt::Report& report) {
+// own: they go to the row that policies of their type share, or else to the one with the most
+// failures.
+std::size_t home_of(const store::FailureCount& failure, const store::DomainCounts& counts,
+                    const tlsrpt::Report& report, const PolicyStrings& strings) {
+  const auto policy = failure.digest.empty() ? std::nullopt : strings(failure.digest);
+  if (policy) {
+    const auto folded = store::folded_digest(tlsrpt::to_string(policy->type));
+    const std::size_t place = place_of(counts.policies, folded);
+    if (place < report.policies.size()) return place;
+  }
+  const auto most = std::ranges::max_element(report.policies, {}, &tlsrpt::PolicyRows::failures);
+  return static_cast<std::size_t>(most - report.policies.begin());
+}
+
+void add_strays(const store::DomainCounts& counts, const PolicyStrings& strings,
+                tlsrpt::Report& report) {
   if (report.policies.empty()) return;
-  const std::size_t folded = place_of(counts.policies, "");
-  tlsrpt::PolicyRows& rows =
-      folded < report.policies.size()
-          ? report.policies[folded]
-          : *std::ranges::max_element(report.policies, {}, &tlsrpt::PolicyRows::failures);
   for (const store::FailureCount& failure : counts.failures) {
     if (place_of(counts.policies, failure.digest) < counts.policies.size()) continue;
+    tlsrpt::PolicyRows& rows = report.policies[home_of(failure, counts, report, strings)];
     tlsrpt::FailureRow row = failure_row(failure);
     const auto alike = std::ranges::find_if(rows.details, [&row](tlsrpt::FailureRow one) {
       one.count = row.count;
@@ -122,7 +132,7 @@ tlsrpt::Report compose(const Identity& identity, store::Day day, const store::Do
   report.id = tlsrpt::report_id(day, counts.domain, identity.submitter.domain, identity.relay);
   for (const store::PolicyCount& count : counts.policies) {
     tlsrpt::PolicyRows rows;
-    auto policy = count.digest.empty() ? std::nullopt : strings(count.digest);
+    auto policy = count.digest.starts_with('*') ? std::nullopt : strings(count.digest);
     if (policy) {
       rows.policy = std::move(*policy);
     } else {
@@ -140,7 +150,7 @@ tlsrpt::Report compose(const Identity& identity, store::Day day, const store::Do
     }
     report.policies.push_back(std::move(rows));
   }
-  add_strays(counts, report);
+  add_strays(counts, strings, report);
   return report;
 }
 

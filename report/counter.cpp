@@ -16,19 +16,19 @@ constexpr std::size_t lines_at_once = 50000;
 
 store::Day day_of(base::WallTime time) { return std::chrono::floor<std::chrono::days>(time); }
 
-bool is_fetch_failure(std::string_view type) {
-  using tlsrpt::ResultType;
-  return type == tlsrpt::to_string(ResultType::sts_policy_fetch_error) ||
-         type == tlsrpt::to_string(ResultType::sts_policy_invalid) ||
-         type == tlsrpt::to_string(ResultType::sts_webpki_invalid);
-}
-
 void append(std::string& key, std::string_view part) {
   key += part;
   key += '\0';
 }
 
 }  // namespace
+
+bool is_fetch_failure(std::string_view type) {
+  using tlsrpt::ResultType;
+  return type == tlsrpt::to_string(ResultType::sts_policy_fetch_error) ||
+         type == tlsrpt::to_string(ResultType::sts_policy_invalid) ||
+         type == tlsrpt::to_string(ResultType::sts_webpki_invalid);
+}
 
 bool only_fetch_failed(const audit::PolicyResult& result) {
   return !result.result_types.empty() && result.policy_type == tlsrpt::PolicyType::sts &&
@@ -157,7 +157,6 @@ void Counter::count_failures(const audit::CountedSession& session,
     row.digest = result.policy_digest;
     row.result_type = result.result_types[i];
     row.reason = reasons[i];
-    // RFC 8460 §4.4: what fetches a policy knows no MX.
     if (!is_fetch_failure(row.result_type)) {
       row.mx = session.mx;
       row.helo = session.helo;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -63,5 +64,7 @@ class Counter {
 // Whether all that failed was fetching the policy: where one was cached the session says nothing
 // against it (RFC 8461 §6).
 bool only_fetch_failed(const audit::PolicyResult& result);
+// Whether that result type is about fetching a policy, which knows no MX (RFC 8460 §4.4).
+bool is_fetch_failure(std::string_view type);
 
 }  // namespace report

@@ -38,10 +38,12 @@ CollectedPolicy collected(const audit::CountedSession& session, const audit::Pol
     if (!type) continue;
     CollectedFailure failure;
     failure.type = *type;
-    failure.sending_mta_ip = session.source_ip;
-    failure.receiving_mx_hostname = session.mx;
-    failure.receiving_mx_helo = session.helo;
-    failure.receiving_ip = session.ip;
+    if (!is_fetch_failure(result.result_types[i])) {
+      failure.sending_mta_ip = session.source_ip;
+      failure.receiving_mx_hostname = session.mx;
+      failure.receiving_mx_helo = session.helo;
+      failure.receiving_ip = session.ip;
+    }
     failure.failure_reason_code = reasons[i];
     out.failures.push_back(std::move(failure));
   }
@@ -104,20 +106,27 @@ boost::asio::awaitable<void> Feed::look_up(Feed* self, std::string domain) {
   known.known = true;
   known.asked = false;
   known.expires = std::chrono::steady_clock::now() + life;
-  for (const audit::CountedSession& session : known.waiting) self->hand_over(known, session);
-  self->waiting_ -= known.waiting.size();
-  known.waiting.clear();
+  const std::deque<audit::CountedSession> waiting = std::exchange(known.waiting, {});
+  self->waiting_ -= waiting.size();
   --self->asking_;
+  for (const audit::CountedSession& session : waiting) self->hand_over(known, session);
   self->look_up_some();
 }
 
+// The strings of a policy that cannot be read now cost this session alone.
 void Feed::hand_over(Domain& domain, const audit::CountedSession& session) {
   if (domain.record.empty()) return;
-  std::vector<CollectedPolicy> policies;
-  for (const audit::PolicyResult& result : session.results) {
-    policies.push_back(collected(session, result, strings_));
+  try {
+    std::vector<CollectedPolicy> policies;
+    for (const audit::PolicyResult& result : session.results) {
+      policies.push_back(collected(session, result, strings_));
+    }
+    (void)collector_.send(collector_datagram(session.domain, domain.record, policies));
+  } catch (const std::exception& error) {
+    ++lost_;
+    base::log_warn("", "TLS reports: a session with " + session.domain +
+                           " did not go to the collector: " + error.what());
   }
-  (void)collector_.send(collector_datagram(session.domain, domain.record, policies));
 }
 
 }  // namespace report

@@ -212,7 +212,9 @@ asio::awaitable<Sent> HttpsPost::post(tlsrpt::Endpoint endpoint, std::string bod
     if (tried.answered) co_return std::move(tried.sent);
     add(words, address, tried.sent.answer);
   }
-  co_return refused(endpoint.host + ", " + words);
+  Sent sent = refused(endpoint.host + ", " + words);
+  sent.silent = true;
+  co_return sent;
 }
 
 }  // namespace report

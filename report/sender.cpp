@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::size_t at_a_time = 32;
 constexpr std::chrono::seconds store_again{1};
+constexpr std::chrono::minutes alone{5};  // for a host that did not answer
+constexpr std::size_t silent_hosts = 10000;
 
 std::string about(const store::ReportRow& row) {
   return "TLS report of " + tlsrpt::day_text(row.day) + " for " + row.domain;
@@ -113,7 +115,7 @@ asio::awaitable<void> Sender::deliver(store::ReportRow row, bool at_once) {
   for (store::EndpointRow& endpoint : *endpoints) {
     if (endpoint.state == store::EndpointState::accepted) continue;
     const bool waits = endpoint.state == store::EndpointState::waiting;
-    if (at_once || (waits && endpoint.next <= now)) co_await attempt(row, endpoint);
+    if (at_once || (waits && endpoint.next <= now)) co_await attempt(row, endpoint, at_once);
   }
   settle(row, *endpoints);
 }
@@ -267,8 +269,31 @@ base::Result<std::string, base::Error> Sender::message(const tlsrpt::Report& rep
 
 // ---- one endpoint -------------------------------------------------------------------------------
 
-asio::awaitable<void> Sender::attempt(const store::ReportRow& row, store::EndpointRow& endpoint) {
+std::optional<base::WallTime> Sender::left_alone(const std::string& host) {
+  const base::WallTime now = parts_.clock->wall();
+  const auto found = silent_hosts_.find(host);
+  // A time far ahead comes of a clock that was set back.
+  if (found == silent_hosts_.end() || found->second <= now || found->second > now + alone) {
+    return std::nullopt;
+  }
+  return found->second;
+}
+
+asio::awaitable<void> Sender::attempt(const store::ReportRow& row, store::EndpointRow& endpoint,
+                                      bool at_once) {
   const auto target = endpoint_of(endpoint.uri);
+  const bool https = target && target->scheme == tlsrpt::Endpoint::Scheme::https;
+  if (https && !at_once) {
+    // No attempt, but its 24 hours go on; the last try is made in any case.
+    const base::WallTime began = endpoint.first.value_or(parts_.clock->wall());
+    const auto until = left_alone(target->host);
+    if (until && *until - began < std::chrono::hours(24)) {
+      endpoint.first = began;
+      endpoint.next = *until + jitter(endpoint.uri, row.domain) / 240;  // within a minute
+      co_await store_endpoint(endpoint);
+      co_return;
+    }
+  }
   Sent sent;
   if (!target) {
     sent.answer = "the stored address is not readable";
@@ -287,6 +312,12 @@ asio::awaitable<void> Sender::attempt(const store::ReportRow& row, store::Endpoi
     }
   }
   const base::WallTime now = parts_.clock->wall();
+  if (https && sent.silent) {
+    if (silent_hosts_.size() >= silent_hosts) silent_hosts_.clear();
+    silent_hosts_[target->host] = now + alone;
+  } else if (https) {
+    silent_hosts_.erase(target->host);
+  }
   ++endpoint.attempts;
   endpoint.first = endpoint.first.value_or(now);
   endpoint.answer = sent.answer;

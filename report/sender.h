@@ -6,7 +6,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -73,12 +75,17 @@ class Sender {
                                                  const std::string& recipient) const;
   base::Result<tlsrpt::Report, base::Error> read_report(const store::ReportRow& row,
                                                         std::string& gzipped) const;
-  boost::asio::awaitable<void> attempt(const store::ReportRow& row, store::EndpointRow& endpoint);
+  boost::asio::awaitable<void> attempt(const store::ReportRow& row, store::EndpointRow& endpoint,
+                                       bool at_once);
+  // Until when an https host that did not answer is left alone, so that many domains that report
+  // there do not take everybody's turn; nullopt: it may be asked.
+  std::optional<base::WallTime> left_alone(const std::string& host);
   boost::asio::awaitable<void> store_endpoint(const store::EndpointRow& endpoint);
   void settle(store::ReportRow& row, const std::vector<store::EndpointRow>& endpoints);
 
   Parts parts_;
   std::chrono::steady_clock::time_point complaint_due_{};
+  std::map<std::string, base::WallTime> silent_hosts_;
   using Keys = std::set<std::pair<store::Day, std::string>>;
   std::shared_ptr<Keys> under_way_ = std::make_shared<Keys>();
 };

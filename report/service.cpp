@@ -145,8 +145,10 @@ store::ReportRow Service::row_for(const tlsrpt::Report& report) const {
   row.failures = totals.failures;
   row.composed = parts_.clock->wall();
   row.state = why_kept() == nullptr ? store::ReportState::waiting : store::ReportState::kept;
-  row.due = base::WallTime(report.day + std::chrono::days(1)) +
-            jitter(report.domain, settings_.identity.relay);
+  // A relay that was down for a while spreads what it owes from when it is back.
+  const base::WallTime midnight(report.day + std::chrono::days(1));
+  const bool late = row.composed - midnight > std::chrono::hours(1);
+  row.due = (late ? row.composed : midnight) + jitter(report.domain, settings_.identity.relay);
   return row;
 }
 

@@ -18,6 +18,7 @@ constexpr std::size_t page = 500;
 // Domains in one answer, which is held in memory as a whole.
 constexpr std::size_t most_listed = 100000;
 constexpr std::size_t most_shown = 5000;
+constexpr std::size_t most_previewed = 500;
 // The daemon's control socket gives up after five minutes.
 constexpr std::chrono::minutes longest_wait{4};
 
@@ -334,6 +335,7 @@ asio::awaitable<json> Service::preview_rows(store::Day day, std::optional<std::s
   };
   auto found = rows(day, domain);
   if (!found) co_return failure(found.error().text);
+  if (found->size() > most_previewed) co_return too_many(most_previewed);
   std::vector<std::pair<tlsrpt::Report, std::string>> wanted;
   for (const store::ReportRow& row : *found) {
     // Where its messages are made already, it is these that go.
@@ -367,14 +369,20 @@ asio::awaitable<json> Service::preview_rows(store::Day day, std::optional<std::s
     }
     wanted.emplace_back(std::move(*report), std::move(*octets));
   }
-  auto running = running_reports(day, domain, most_shown);
+  auto running = running_reports(day, domain, most_previewed);
   if (!running) co_return failure(running.error().text);
+  if (running->size() > most_previewed) co_return too_many(most_previewed);
+  const auto end = std::chrono::steady_clock::now() + longest_wait;
   for (tlsrpt::Report& report : *running) {
     std::string octets = tlsrpt::gzip(tlsrpt::to_json(report));
     wanted.emplace_back(std::move(report), std::move(octets));
   }
   for (auto& [report, octets] : wanted) {
     const std::string name = report.domain;
+    if (std::chrono::steady_clock::now() >= end) {
+      add_nothing(name, "there was no time left to look up who wants it");
+      continue;
+    }
     auto preview = co_await sender_.preview(std::move(report), std::move(octets));
     for (auto& [uri, text] : preview.messages) add(name, uri, std::move(text));
     if (!preview.nothing.empty()) add_nothing(name, preview.nothing);

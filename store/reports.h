@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -22,7 +23,7 @@ using Day = std::chrono::sys_days;  // UTC
 struct PolicyCount {
   Day day{};
   std::string domain;
-  std::string digest;         // of the policy's strings; "": more policies than are told apart
+  std::string digest;         // of the policy's strings; "*TYPE": more than are told apart
   std::string policy_type;    // RFC 8460's word
   std::string policy_domain;
   std::uint64_t fine = 0;     // nothing failed
@@ -85,12 +86,16 @@ struct EndpointRow {
   base::WallTime next{};                // attempt, while waiting
   std::string answer;                   // to the last attempt
   std::string reverse_path;             // of mail
-  std::string message;                  // of mail, as it is sent; "" once nothing more is sent
+  std::string message;                  // of mail, as it is sent; "" once it was accepted
 };
 
 // Rows of one domain and day at most; what comes on top is counted without its particulars.
 inline constexpr std::int64_t policies_told_apart = 50;
 inline constexpr std::int64_t failures_told_apart = 500;
+// Of the row that policies of one type share when they are too many.
+inline std::string folded_digest(std::string_view policy_type) {
+  return "*" + std::string(policy_type);
+}
 
 class Reports {
  public:

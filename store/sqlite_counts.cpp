@@ -218,8 +218,9 @@ Outcome Counts::add_policy(const PolicyView& row, Seen& seen) {
                      row.domain, seen);
   if (!looked) return looked;
   std::string_view digest = row.digest;
+  const std::string folded = folded_digest(row.policy_type);
   if (seen.rows >= policies_told_apart) {
-    digest = "";
+    digest = folded;
     added = add_to_policy(row, digest);
     if (!added) return fail(std::move(added.error()));
     if (*added) return {};
@@ -257,8 +258,16 @@ Outcome Counts::add_failure(const FailureView& full, Seen& seen) {
   if (!looked) return looked;
   FailureView row = full;
   if (seen.rows >= failures_told_apart) {
-    // A peer that names itself anew each time must not fill the disk: the count stays true.
-    row.digest = row.reason = row.mx = row.helo = row.ip = row.source_ip = "";
+    // A peer that names itself anew each time must not fill the disk: the count stays true, and
+    // stays with its policy where that is told apart.
+    auto known = connection_.use(
+        "SELECT 1 FROM report_policy WHERE day = ?1 AND domain = ?2 AND digest = ?3");
+    if (!known) return fail(std::move(known.error()));
+    auto found = (*known)->bind(1, row.day).bind(2, row.domain).bind(3, row.digest).step();
+    if (!found) return fail(std::move(found.error()));
+    (*known)->reset();
+    if (!*found) row.digest = "";
+    row.reason = row.mx = row.helo = row.ip = row.source_ip = "";
     added = add_to_failure(row);
     if (!added) return fail(std::move(added.error()));
     if (*added) return {};

@@ -54,11 +54,17 @@ CREATE TABLE report_endpoint (
   attempts INTEGER NOT NULL, first INTEGER NOT NULL, next INTEGER NOT NULL, answer TEXT NOT NULL,
   reverse_path TEXT NOT NULL, message TEXT NOT NULL, PRIMARY KEY (day, domain, uri)
 );
+ALTER TABLE policy_strings ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+UPDATE policy_strings SET used = unixepoch() / 86400;
 PRAGMA user_version = 2;
 COMMIT;
 )";
 static_assert(application_id == 1400139887);
 
+std::int64_t to_number(std::chrono::sys_days day) { return day.time_since_epoch().count(); }
+std::chrono::sys_days to_day(std::int64_t number) {
+  return std::chrono::sys_days(std::chrono::days(number));
+}
 std::int64_t to_number(base::WallTime time) { return time.time_since_epoch().count(); }
 base::WallTime to_time(std::int64_t number) {
   return base::WallTime(std::chrono::milliseconds(number));
@@ -101,14 +107,14 @@ base::Result<std::unique_ptr<SqliteStore>, base::Error> SqliteStore::open(Sqlite
   if (!prepared) return base::fail(std::move(prepared.error()));
   auto reader = Database::open(options.file, options.busy_timeout);
   if (!reader) return base::fail(std::move(reader.error()));
-  std::unordered_set<std::string> known;
-  auto digests = (*reader)->prepare("SELECT digest FROM policy_strings");
+  std::unordered_map<std::string, std::chrono::sys_days> known;
+  auto digests = (*reader)->prepare("SELECT digest, used FROM policy_strings");
   if (!digests) return base::fail(std::move(digests.error()));
   while (true) {
     auto row = digests->step();
     if (!row) return base::fail(std::move(row.error()));
     if (!*row) break;
-    known.insert(digests->text(0));
+    known.emplace(digests->text(0), to_day(digests->number(1)));
   }
   std::unique_ptr<SqliteStore> store(
       new SqliteStore(std::move(options), std::move(*reader), std::move(*writer)));
@@ -191,8 +197,9 @@ void SqliteStore::erase_value(std::string key) {
   post(std::move(write));
 }
 
-void SqliteStore::put_policy_strings(const std::string& digest, std::string json, Done done) {
-  if (has_policy_strings(digest)) {
+void SqliteStore::put_policy_strings(const std::string& digest, std::string json,
+                                     std::chrono::sys_days used, Done done) {
+  if (has_policy_strings(digest, used)) {
     if (done) done(Outcome());
     return;
   }
@@ -200,13 +207,22 @@ void SqliteStore::put_policy_strings(const std::string& digest, std::string json
   write.table = Table::strings;
   write.key = digest;
   write.text = std::move(json);
+  write.day = used;
   if (done) write.done.push_back(std::move(done));
   post(std::move(write));
 }
 
-bool SqliteStore::has_policy_strings(const std::string& digest) {
+void SqliteStore::forget_policy_strings(std::chrono::sys_days before) {
+  Write write;
+  write.table = Table::old_strings;
+  write.day = before;
+  post(std::move(write));
+}
+
+bool SqliteStore::has_policy_strings(const std::string& digest, std::chrono::sys_days used) {
   const std::lock_guard<std::mutex> held(lock_);
-  return strings_on_disk_.contains(digest);
+  const auto found = strings_on_disk_.find(digest);
+  return found != strings_on_disk_.end() && found->second >= used;
 }
 
 Outcome SqliteStore::flush() {
@@ -282,15 +298,20 @@ Outcome SqliteStore::apply(const Write& write) {
     sql = write.row ? "INSERT OR REPLACE INTO policy VALUES (?1,?2,?3,?4,?5,?6,?7)"
                     : "DELETE FROM policy WHERE domain = ?1";
   } else if (write.table == Table::strings) {
-    sql = "INSERT OR IGNORE INTO policy_strings VALUES (?1, ?2)";
+    sql = "INSERT INTO policy_strings VALUES (?1, ?2, ?3) "
+          "ON CONFLICT (digest) DO UPDATE SET used = excluded.used";
+  } else if (write.table == Table::old_strings) {
+    sql = "DELETE FROM policy_strings WHERE used < ?1";
   } else {
     sql = write.text ? "INSERT OR REPLACE INTO value VALUES (?1, ?2)"
                      : "DELETE FROM value WHERE key = ?1";
   }
   auto statement = writer_->prepare(sql);
   if (!statement) return base::fail(std::move(statement.error()));
+  if (write.table == Table::old_strings) return statement->bind(1, to_number(write.day)).run();
   statement->bind(1, write.key);
   if (write.text) statement->bind(2, *write.text);
+  if (write.table == Table::strings) statement->bind(3, to_number(write.day));
   if (write.row) {
     statement->bind(2, write.row->id).bind(3, write.row->body);
     statement->bind(4, to_number(write.row->fetched)).bind(5, to_number(write.row->expires));
@@ -310,7 +331,11 @@ void SqliteStore::finish(Batch batch, const Outcome& outcome) {
       for (Done& one : write.done) done.push_back(std::move(one));
       write.done.clear();
       if (outcome) {
-        if (write.table == Table::strings) strings_on_disk_.insert(write.key);
+        if (write.table == Table::strings) strings_on_disk_[write.key] = write.day;
+        if (write.table == Table::old_strings) {
+          std::erase_if(strings_on_disk_,
+                        [&write](const auto& one) { return one.second < write.day; });
+        }
       } else if (slots_.emplace(slot(write), number).second) {
         pending_.emplace(number, std::move(write));
       }

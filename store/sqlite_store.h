@@ -45,7 +45,9 @@ class SqliteStore final : public Store {
   void erase_policy(const std::string& domain) override;
   void put_value(std::string key, std::string value, Done done = {}) override;
   void erase_value(std::string key) override;
-  void put_policy_strings(const std::string& digest, std::string json, Done done = {}) override;
+  void put_policy_strings(const std::string& digest, std::string json, std::chrono::sys_days used,
+                          Done done = {}) override;
+  void forget_policy_strings(std::chrono::sys_days before) override;
 
   base::Result<std::vector<PolicyRow>, base::Error> load_policies() override;
   base::Result<std::optional<std::string>, base::Error> value(const std::string& key) override;
@@ -53,16 +55,17 @@ class SqliteStore final : public Store {
       const std::string& prefix) override;
   base::Result<std::optional<std::string>, base::Error> policy_strings(
       const std::string& digest) override;
-  bool has_policy_strings(const std::string& digest) override;
+  bool has_policy_strings(const std::string& digest, std::chrono::sys_days used) override;
   Outcome flush() override;
 
  private:
-  enum class Table { policy, value, strings };
+  enum class Table { policy, value, strings, old_strings };
   struct Write {
     Table table = Table::value;
     std::string key;
     std::optional<std::string> text;  // of value and strings; nullopt: erase
     std::optional<PolicyRow> row;     // of policy; nullopt: erase
+    std::chrono::sys_days day{};      // of strings: used; of old_strings: before
     std::vector<Done> done;
   };
   using Batch = std::map<std::uint64_t, Write>;
@@ -87,7 +90,7 @@ class SqliteStore final : public Store {
   std::condition_variable settled_;
   std::map<std::uint64_t, Write> pending_;                // by number, so oldest first
   std::unordered_map<std::string, std::uint64_t> slots_;  // table and key → number in pending_
-  std::unordered_set<std::string> strings_on_disk_;
+  std::unordered_map<std::string, std::chrono::sys_days> strings_on_disk_;  // to when last used
   std::uint64_t posted_ = 0;            // number of the last write
   std::uint64_t in_flight_ = 0;         // lowest number of the batch being tried; 0: none
   std::uint64_t begun_ = 0;             // batches begun

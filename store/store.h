@@ -5,6 +5,7 @@
 // what its caller holds in memory. Called by policy/sts_engine, audit and the report writers.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -41,10 +42,12 @@ class Store {
   virtual void erase_policy(const std::string& domain) = 0;
   virtual void put_value(std::string key, std::string value, Done done = {}) = 0;
   virtual void erase_value(std::string key) = 0;
-  // `json` under `digest` (SHA-256, hex) for ever. Known digests cost nothing. A log line that
-  // names the digest is written after `done` told success.
+  // `json` under `digest` (SHA-256, hex), used on that day. What is known costs nothing. A log
+  // line that names the digest is written after `done` told success.
   virtual void put_policy_strings(const std::string& digest, std::string json,
-                                  Done done = {}) = 0;
+                                  std::chrono::sys_days used, Done done = {}) = 0;
+  // Those last used before that day: no log line and no report that is kept names them.
+  virtual void forget_policy_strings(std::chrono::sys_days before) = 0;
 
   // ---- blocking
   virtual base::Result<std::vector<PolicyRow>, base::Error> load_policies() = 0;
@@ -54,8 +57,8 @@ class Store {
       const std::string& prefix) = 0;
   virtual base::Result<std::optional<std::string>, base::Error> policy_strings(
       const std::string& digest) = 0;
-  // Whether put_policy_strings for it is on disk; never blocks.
-  virtual bool has_policy_strings(const std::string& digest) = 0;
+  // Whether put_policy_strings for it and that day is on disk; never blocks.
+  virtual bool has_policy_strings(const std::string& digest, std::chrono::sys_days used) = 0;
   // Waits until all that was posted before is on disk, or says why not. Never on an I/O thread.
   virtual Outcome flush() = 0;
 };

@@ -61,7 +61,9 @@ class Memory final : public store::Store {
   void erase_policy(const std::string& domain) override { rows.erase(domain); }
   void put_value(std::string, std::string, store::Done) override {}
   void erase_value(std::string) override {}
-  void put_policy_strings(const std::string&, std::string, store::Done) override {}
+  void put_policy_strings(const std::string&, std::string, std::chrono::sys_days,
+                          store::Done) override {}
+  void forget_policy_strings(std::chrono::sys_days) override {}
   base::Result<std::vector<store::PolicyRow>, base::Error> load_policies() override {
     std::vector<store::PolicyRow> all;
     for (const auto& [domain, row] : rows) all.push_back(row);
@@ -78,7 +80,7 @@ class Memory final : public store::Store {
       const std::string&) override {
     return std::optional<std::string>();
   }
-  bool has_policy_strings(const std::string&) override { return false; }
+  bool has_policy_strings(const std::string&, std::chrono::sys_days) override { return false; }
   store::Outcome flush() override { return {}; }
   std::map<std::string, store::PolicyRow> rows;
 };

@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+const std::chrono::sys_days today{std::chrono::year(2026) / 11 / 26};
+
 class Folder {
  public:
   Folder() {
@@ -89,7 +91,7 @@ TEST_CASE("store: policies, values and policy strings are there after a restart"
     store->put_value("chair", "no");
     store->put_value("gone", "x");
     store->erase_value("gone");
-    store->put_policy_strings("d1", "{\"a\":1}");
+    store->put_policy_strings("d1", "{\"a\":1}", today);
   }
   const auto store = open(folder);
   const auto rows = store->load_policies();
@@ -104,8 +106,8 @@ TEST_CASE("store: policies, values and policy strings are there after a restart"
   CHECK((*values)[0].first == "chain/file");
   CHECK(**store->policy_strings("d1") == "{\"a\":1}");
   CHECK(!store->policy_strings("d2")->has_value());
-  CHECK(store->has_policy_strings("d1"));
-  CHECK_FALSE(store->has_policy_strings("d2"));
+  CHECK(store->has_policy_strings("d1", today));
+  CHECK_FALSE(store->has_policy_strings("d2", today));
 }
 
 TEST_CASE("store: text is kept octet for octet") {
@@ -125,15 +127,38 @@ TEST_CASE("store: done is told when the write is on disk, and at once for a know
   const auto store = open(folder);
   std::atomic<int> told{0};
   const auto done = [&](const store::Outcome& outcome) { told += outcome ? 1 : 100; };
-  store->put_policy_strings("d", "{}", done);
+  store->put_policy_strings("d", "{}", today, done);
   store->put_value("k", "1", done);
   store->put_value("k", "2", done);
   REQUIRE(store->flush().has_value());
   CHECK(told == 3);
-  CHECK(store->has_policy_strings("d"));
-  store->put_policy_strings("d", "{}", done);
+  CHECK(store->has_policy_strings("d", today));
+  store->put_policy_strings("d", "{}", today, done);
   CHECK(told == 4);
   CHECK(**store->value("k") == "2");
+}
+
+TEST_CASE("store: strings of a policy are kept from the day they were last used") {
+  const Folder folder;
+  const auto day = [](int n) { return today + std::chrono::days(n); };
+  {
+    const auto store = open(folder);
+    store->put_policy_strings("old", "{}", day(0));
+    store->put_policy_strings("used", "{}", day(0));
+    REQUIRE(store->flush().has_value());
+    CHECK_FALSE(store->has_policy_strings("used", day(5)));
+    store->put_policy_strings("used", "{}", day(5));
+    store->forget_policy_strings(day(1));
+    REQUIRE(store->flush().has_value());
+    CHECK_FALSE(store->has_policy_strings("old", day(0)));
+    CHECK(store->has_policy_strings("used", day(5)));
+  }
+  const auto store = open(folder);
+  CHECK(store->has_policy_strings("used", day(5)));
+  CHECK_FALSE(store->policy_strings("old")->has_value());
+  store->put_policy_strings("old", "{\"again\":1}", day(6));
+  REQUIRE(store->flush().has_value());
+  CHECK(**store->policy_strings("old") == "{\"again\":1}");
 }
 
 TEST_CASE("store: what was flushed survives a kill -9") {
