@@ -117,8 +117,8 @@ int wrong_usage(const CLI::App& app, const CLI::ParseError& error, const Termina
     used = used->get_subcommands().front();
     command += " " + used->get_name();
   }
-  terminal.err << command << ": " << base::printable(usage_words(*used, error)) << "; see " << command
-               << " --help\n";
+  terminal.err << command << ": " << base::printable(usage_words(*used, error)) << "; see "
+               << command << " --help\n";
   return exit_usage;
 }
 

@@ -208,8 +208,8 @@ void add_report_own(CLI::App& report, ReportOwn& options, std::string& file) {
   options.list = report.add_subcommand("list", "The day's reports: counts, and who took them");
   take_common(*options.list, options, file);
   options.list->footer(
-      "The day is to-come, running, closed (over, not all reports are written), composed, or empty\n"
-      "(over, and nothing was counted).\n"
+      "The day is to-come, running, closed (over, not all reports are written), composed, or\n"
+      "empty (over, and nothing was counted).\n"
       "\nExamples:\n"
       "  sternpost report list\n"
       "  sternpost report list --date 2026-11-25 --json");
@@ -251,7 +251,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   }
   if (used.count("--date") > 0 || !options.date.empty()) {
     if (!tlsrpt::parse_day(options.date)) {
-        terminal.err << "--date: \"" << base::printable(options.date)
+      terminal.err << "--date: \"" << base::printable(options.date)
                    << "\" is no day; write YYYY-MM-DD\n";
       return exit_usage;
     }

@@ -33,7 +33,7 @@ base::Result<json, DaemonError> run_here(const config::Config& config, const bas
                                          const json& request) {
   if (!config.tls_rpt.enabled) return base::fail(DaemonError{false, "tls_rpt.enabled is false"});
   if (auto other = not_the_owner(config.server.state_dir)) return base::fail(std::move(*other));
-  auto lock = take_state_lock(config.server.state_dir, lock_wait);
+  auto lock = take_state_lock(config.server.state_dir, LockHolder::command, lock_wait);
   if (!lock) return base::fail(away(lock.error().text, lock.error().status));
   store::SqliteOptions options;
   options.file = config.store.sqlite_file().string();

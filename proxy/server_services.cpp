@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sysexits.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstring>
 
+#include "base/encode.h"
 #include "base/log.h"
 #include "report/composer.h"
 #include "store/sqlite_reports.h"
@@ -17,10 +21,28 @@ namespace proxy {
 namespace {
 
 constexpr std::chrono::milliseconds busy_timeout{5000};
-// A command that runs without a daemon has the lock for a moment; a daemon does not give up for it.
+// A daemon that ends may still have the lock; one that runs on keeps it.
 constexpr std::chrono::milliseconds lock_wait{5000};
 
+constexpr std::string_view command_word = "a report command";
+
 StartError unavailable(std::string text) { return {EX_UNAVAILABLE, std::move(text)}; }
+
+// As take_state_lock() wrote it.
+std::string lock_holder(int fd) {
+  std::array<char, 64> text{};
+  const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
+  if (got <= 0) return "it has not said which";
+  return base::printable({text.data(), static_cast<std::size_t>(got)});
+}
+
+// The daemon has these signals blocked before it takes them.
+bool told_to_end() {
+  sigset_t pending;
+  sigemptyset(&pending);
+  (void)sigpending(&pending);
+  return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+}
 
 dns::UnboundOptions resolver_options(const config::Dns& dns, bool validating) {
   dns::UnboundOptions options;
@@ -112,23 +134,34 @@ policy::AddressOrder address_order(config::IpPreference preference) {
 }
 
 base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir,
+                                                     LockHolder who,
                                                      std::chrono::milliseconds patience) {
+  using std::chrono::steady_clock;
   const std::string file = (state_dir / "lock").string();
   Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (fd.get() < 0) {
     return base::fail(unavailable("server.state_dir cannot be used: " + file + ": " +
                                   std::strerror(errno)));
   }
-  const auto end = std::chrono::steady_clock::now() + patience;
-  for (bool told = false; ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0;) {
-    if (std::chrono::steady_clock::now() >= end) {
-      return base::fail(unavailable(file + ": another sternpost process has it"));
+  const auto end = steady_clock::now() + patience;
+  auto tell = steady_clock::time_point();
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    const std::string holder = lock_holder(fd.get());
+    const bool waits = who == LockHolder::daemon && holder.starts_with(command_word);
+    if ((!waits && steady_clock::now() >= end) || told_to_end()) {
+      return base::fail(unavailable(file + ": another sternpost process has it: " + holder));
     }
-    if (!std::exchange(told, true)) {
-      base::log_info("", file + ": another sternpost process has it, which is waited for");
+    if (steady_clock::now() >= tell) {
+      tell = steady_clock::now() + std::chrono::minutes(1);
+      base::log_info("", file + ": another sternpost process has it, which is waited for: " +
+                             holder);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
+  const std::string words = std::string(who == LockHolder::daemon ? "serve" : command_word) +
+                            ", process " + std::to_string(::getpid());
+  // Only words for who waits: without them it waits as for a daemon.
+  if (::ftruncate(fd.get(), 0) == 0) (void)!::pwrite(fd.get(), words.data(), words.size(), 0);
   return fd;
 }
 
@@ -138,7 +171,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
     boost::asio::io_context& home, const config::Config& config,
     const std::string& start_reason, const base::Clock& clock) {
   std::unique_ptr<Services> made(new Services(clock));
-  auto lock = take_state_lock(config.server.state_dir, lock_wait);
+  auto lock = take_state_lock(config.server.state_dir, LockHolder::daemon, lock_wait);
   if (!lock) return base::fail(std::move(lock.error()));
   made->lock_ = std::move(*lock);
 

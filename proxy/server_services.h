@@ -24,8 +24,12 @@
 namespace proxy {
 
 // One writer for log and store: held by the daemon, or by a command while no daemon runs. Fails
-// when another process has it and keeps it for longer than `patience`.
+// when another process has it and keeps it for longer than `patience`. But a daemon waits for a
+// command until it ends, or until SIGTERM or SIGINT is pending: `report send` takes minutes, and
+// ending it in between could send a report twice.
+enum class LockHolder { daemon, command };
 base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_dir,
+                                                     LockHolder who,
                                                      std::chrono::milliseconds patience);
 
 // As [dns] has it; not validating only for exceptions that say so.

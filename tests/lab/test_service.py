@@ -2,8 +2,12 @@
 """The process under pressure and under systemd: passed sockets, limits, lack of descriptors,
 many idle sessions, addresses that swallow connections."""
 
+import fcntl
+import os
 import resource
+import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -52,6 +56,42 @@ class SocketActivation(LabCase):
         part.start()
         self.assertTrue(queued.recv(100).startswith(b"220 "))
         queued.close()
+
+
+class WaitsForACommand(LabCase):
+    """A `report` command has the state: the daemon waits for it, and for nobody else."""
+
+    begins = False
+
+    def test_wait(self):
+        part = Sternpost(self.lab.path("waits"), self.lab,
+                         {"listen": [{"protocol": "lmtp", "address": "127.0.0.1:10098"}]})
+        os.makedirs(part.path("state"))
+        with open(part.path("state", "lock"), "w", encoding="ascii") as lock:
+            lock.write("a report command, process 7")
+            lock.flush()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            release = threading.Timer(7, lambda: fcntl.flock(lock, fcntl.LOCK_UN))
+            release.start()             # past the 5 s that another daemon would have
+            part.start()
+            release.join()
+        told = [x for x in part.log.splitlines() if "which is waited for" in x]
+        self.assertEqual(len(told), 1, part.log)
+        self.assertIn("a report command, process 7", told[0])
+        with open(part.path("state", "lock"), encoding="ascii") as lock:
+            self.assertEqual(lock.read(), f"serve, process {part.pid}")
+        self.assertEqual(part.stop(), 0)
+        with open(part.path("state", "lock"), "w", encoding="ascii") as lock:
+            lock.write("a report command, process 7")
+            lock.flush()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            process = subprocess.Popen([binary(), "serve", "-c", part.config_file],
+                                       stderr=subprocess.PIPE, text=True)
+            with process:
+                self.assertIn("waited for", process.stderr.readline())
+                process.send_signal(signal.SIGTERM)
+                self.assertIn("another sternpost process has it", process.stderr.read())
+                self.assertIn(process.wait(10), (69, -signal.SIGTERM))
 
 
 class Limits(LabCase):

@@ -111,8 +111,10 @@ TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
   const auto told = [](const Lines& arguments, const std::string& err) {
     CHECK(run(arguments).err == err + " --help\n");
   };
-  told({}, "sternpost: a command is missing; the commands are serve, config, report; see sternpost");
-  told({"list"}, "sternpost: no command list; the commands are serve, config, report; see sternpost");
+  told({},
+       "sternpost: a command is missing; the commands are serve, config, report; see sternpost");
+  told({"list"},
+       "sternpost: no command list; the commands are serve, config, report; see sternpost");
   told({"-x"}, "sternpost: no option -x; the commands are serve, config, report; see sternpost");
   told({"report", "burn\x1b[31m\n"},
        "sternpost report: no command burn?[31m?; the commands are list, show, send, read; see "

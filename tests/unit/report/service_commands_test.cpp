@@ -118,7 +118,7 @@ TEST_CASE("report show: the report itself, of the running day and of one that is
                      ["report"] == text);
 }
 
-TEST_CASE("report show, send --dry-run: a file that is gone or damaged is told, beside the others") {
+TEST_CASE("report show, send --dry-run: a file that is gone is told, beside the others") {
   World world;
   world.asks("b.example", "v=TLSRPTv1; rua=mailto:b@rua.example");
   world.start();
