@@ -85,3 +85,11 @@ TEST_CASE("hostname: as set, else the host's; no domain is a warning, no name an
   CHECK(load_text(with_listener("[server]\nhostname = \"MX.Example.Org.\"")).config->server
             .hostname == "mx.example.org");
 }
+
+TEST_CASE("a transparent listener for loopback alone is warned of: its clients come from elsewhere") {
+  CHECK(warnings_of("[[listen]]\nprotocol = \"transparent\"\n") ==
+        Lines{"main.toml:2:12: warning: clients is not set, so that loopback alone may relay: what "
+              "the firewall redirects comes from this machine's own addresses"});
+  CHECK(warnings_of("[[listen]]\nprotocol = \"transparent\"\nclients = [\"192.0.2.1\"]\n") ==
+        Lines{});
+}
