@@ -1,8 +1,9 @@
 // Dialled: the address that an MTA dialled before the firewall redirected it to a transparent
 // listener, and the connection that is opened to it before the MTA is greeted, so that an address
 // that is not there can be told as the MTA would have seen it. The first transaction that goes to
-// that address takes the connection over; the MX sees one. One session's; lives on its thread, and a
-// coroutine of its own keeps it alive while it connects. Made by proxy/session, used by proxy/walk.
+// that address takes the connection over; the MX sees one. It belongs to one session and lives on
+// its thread; a coroutine of its own keeps it alive while it connects. Made by proxy/session, used
+// by proxy/walk.
 #pragma once
 
 #include <memory>

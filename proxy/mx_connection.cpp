@@ -161,8 +161,8 @@ asio::awaitable<MxResult<smtp::Reply>> SmtpWire::command(std::string_view line,
 }
 
 asio::awaitable<MxResult<std::unique_ptr<PlainMx>>> PlainMx::open(
-    Executor executor, config::Tcp where, const config::Outbound& outbound, std::string hostname,
-    MxTimes times, MxSlots::Slot slot) {
+    Executor executor, config::Tcp where, const config::Outbound& outbound,
+    std::string hostname, MxTimes times, MxSlots::Slot slot) {
   auto connected = co_await connect(executor, where, outbound, times, slot);
   if (!connected) co_return base::fail(std::move(connected.error()));
   Channel::Socket socket = std::move(*connected);

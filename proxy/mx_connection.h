@@ -79,11 +79,11 @@ class MxSession;
 
 class PlainMx {
  public:
-  // Connects from outbound.source_… (any where absent), reads the greeting, says EHLO (HELO where EHLO is
-  // not known, RFC 5321 §3.2).
+  // Connects from outbound.source_… (any where absent), reads the greeting, says EHLO (HELO where
+  // EHLO is not known, RFC 5321 §3.2).
   static asio::awaitable<MxResult<std::unique_ptr<PlainMx>>> open(
-      Executor executor, config::Tcp where, const config::Outbound& outbound, std::string hostname,
-      MxTimes times, MxSlots::Slot slot);
+      Executor executor, config::Tcp where, const config::Outbound& outbound,
+      std::string hostname, MxTimes times, MxSlots::Slot slot);
 
   bool offers_starttls() const { return !helo_only_ && extensions_.starttls; }
   bool helo_only() const { return helo_only_; }

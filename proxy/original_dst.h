@@ -1,7 +1,7 @@
-// Where a connection was going before the firewall redirected it to us (nftables `redirect`, iptables
-// REDIRECT): SO_ORIGINAL_DST and its IPv6 form, read from the connection tracking of the kernel.
-// Says only what was dialled; whether to go there is proxy/dialled's and policy/dialled's to decide.
-// Called by proxy/session.
+// Where a connection was going before the firewall redirected it to us (nftables `redirect`,
+// iptables REDIRECT): SO_ORIGINAL_DST and its IPv6 form, out of the connection tracking of the
+// kernel. Says only what was dialled; whether to go there is decided by policy/dialled. Called by
+// proxy/session.
 #pragma once
 
 #include <span>

@@ -6,9 +6,14 @@ runs as its own user, whom the rule exempts; all else that goes to port 25 comes
 """
 
 import datetime
+import json
+import os
+import re
 import socket
+import time
+import tomllib
 
-from lab.actions import Close
+from lab.actions import Close, Hang
 from lab.case import LabCase, main
 from lab.client import Client, Lost, message
 from lab.firewall import Redirect
@@ -16,11 +21,22 @@ from lab.mx import Mx
 from lab.postfix import PostfixDirect
 from lab.procs import wait_for
 from lab.resolver import Resolver
+from lab.sternpost import ROOT
+
+
+
+def listeners():
+    """Those of the README; this machine has the lab's addresses."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        section = file.read().split("\n### Any MTA, redirected by the firewall\n")[1]
+    text = re.search(r"^```toml\n(.*?)^```$", section, re.M | re.S)[1]
+    clients = ["127.0.0.0/24", "fd00:25::/64"]
+    return [{**x, "clients": clients} for x in tomllib.loads(text)["listen"]]
+
 
 PORT = 10026
-LISTEN = {"protocol": "transparent", "clients": ["127.0.0.0/24", "fd00:25::/64"]}
 CONFIG = {
-    "listen": [{**LISTEN, "address": f"127.0.0.1:{PORT}"}, {**LISTEN, "address": f"[::1]:{PORT}"}],
+    "listen": listeners(),
     "outbound": {"connect_timeout": "3s", "host_memory": "2s", "idle_keepalive": "2s",
                  "private_destinations": ["127.0.0.0/16", "127.1.0.0/16", "fd00:25::/64"]},
 }
@@ -44,8 +60,17 @@ class Transparent(LabCase):
         if cls is Transparent:
             return
         super().setUpClass()
-        cls.sternpost = cls.lab.sternpost(cls.config, user="sternpost")
-        cls.lab.add(Redirect(cls.exempt))
+        try:
+            cls.sternpost = cls.lab.sternpost(cls.config, user="sternpost")
+            cls.lab.add(Redirect(cls.exempt))
+            cls.begin()
+        except BaseException:
+            cls.lab.stop()
+            raise
+
+    @classmethod
+    def begin(cls):
+        """Starts what a class has besides."""
 
     @classmethod
     def tearDownClass(cls):
@@ -92,13 +117,14 @@ class Dialled(Transparent):
     """What becomes of the address that was dialled."""
 
     config = {**CONFIG, "policy": {"exception": [{
-        "domains": ["excepted.example"], "allow": "opportunistic", "until": datetime.date(2099, 12, 31),
-        "owner": "postmaster@front.lab", "reason": "a test"}]}}
+        "domains": ["excepted.example"], "allow": "opportunistic", "reason": "a test",
+        "until": datetime.date(2099, 12, 31), "owner": "postmaster@front.lab"}]}}
 
     @classmethod
     def publish(cls, lab):
         super().publish(lab)
         cls.plain = lab.domain("plain.example")
+        cls.uncounted = lab.domain("uncounted.example")
         cls.two = lab.domain("two.example", [{}, {}])
         cls.dane = lab.domain("dane.example", {"tlsa": "3 1 1"})
         cls.sts = lab.domain("sts.example", [{}, {}], signing=None, sts="enforce")
@@ -149,6 +175,21 @@ class Dialled(Transparent):
             self.assertEqual(record["protection"], "encrypted")
         self.assertEqual([x["policy_type"] for x in self.last(self.plain, "session")["results"]],
                          ["no-policy-found"])
+
+    def test_no_policy_an_address_that_our_dns_does_not_have_is_counted(self):
+        self.evil.starttls = False
+        try:
+            out = self.through(self.evil.address, self.uncounted.rcpt)
+        finally:
+            self.evil.starttls = True
+        self.reply(out, "250 2.0.0")
+
+        def shown():
+            status, text, _ = self.sternpost.run("report", "show", "--domain",
+                                                 self.uncounted.name, "--json")
+            return not status and self.evil.address in text and json.loads(text)
+        self.assertIn("starttls-not-supported",
+                      json.dumps(wait_for(shown, "the session in the running day's report")))
 
     def test_no_policy_cleartext_where_the_host_has_no_tls(self):
         self.delivered(self.bare, self.through(self.bare.mx.address, self.bare.rcpt), tls=False)
@@ -319,6 +360,14 @@ class Limits(Transparent):
     def publish(cls, lab):
         super().publish(lab)
         cls.plain = lab.domain("plain.example")
+        cls.mute = lab.domain("mute.example", {"at": {"greeting": Hang()}})
+
+    def test_greeting_that_does_not_come(self):
+        began = time.monotonic()
+        greeting = self.refusal(self.mute.mx.address)
+        self.assertRegex(greeting.text, r"^4\.4\.1 .*did not answer in time")
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertIn("not tried again before", self.refusal(self.mute.mx.address).text)
 
     def test_connections_all_in_use(self):
         with self.dial(self.plain.mx.address) as first:
@@ -327,6 +376,38 @@ class Limits(Transparent):
             out = first.transaction("a@front.lab", [self.plain.rcpt], message())
             self.delivered(self.plain, out)
         self.assertEqual(len(self.plain.mx.sessions), 1)
+
+
+class Waiting(Transparent):
+    """While an address is being dialled, which may take minutes."""
+
+    @classmethod
+    def publish(cls, lab):
+        super().publish(lab)
+        cls.mute = lab.domain("mute.example", {"at": {"greeting": Hang()}})
+
+    def sessions(self):
+        """How many there are, by the control socket."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(self.sternpost.config["server"]["control"])
+            sock.sendall(b'{"command": "status"}\n')
+            return json.loads(sock.makefile().readline())["sessions"]
+
+    def test_a_client_that_goes_ends_the_wait(self):
+        with socket.create_connection((self.mute.mx.address, 25), 10):
+            wait_for(lambda: self.mute.mx.sessions, "the early connection")
+            self.assertEqual(self.sessions(), 1)
+        wait_for(lambda: self.sessions() == 0, "the session's end")
+
+    def test_b_drain(self):
+        self.mute.mx.forget()
+        with socket.create_connection((self.mute.mx.address, 25), 10) as sock:
+            wait_for(lambda: self.mute.mx.sessions, "the early connection")
+            began = time.monotonic()
+            self.sternpost.term()
+            self.assertRegex(sock.makefile().read(), r"^421 4\.3\.2 ")
+            self.assertEqual(self.sternpost.daemon.wait(10), 0)
+            self.assertLess(time.monotonic() - began, 8)
 
 
 class Loop(Transparent):
@@ -364,14 +445,12 @@ class Front(Transparent):
         cls.six = lab.domain("six.example", {"addresses": ["fd00:25::6"]})
 
     @classmethod
-    def setUpClass(cls):
-        if cls is Front:
-            super().setUpClass()
-            lies = [f"{d.name}. 60 IN MX 5 mx.evil.lab." for d in (cls.dane, cls.sts, cls.plain)]
-            cls.lab.add(Resolver(cls.lab.path("resolver"), cls.lab.dns, validating=False,
-                                 lies=[*lies, f"mx.evil.lab. 60 IN A {cls.evil.address}"]))
-            # Its own port is not 25, which comes to the relay.
-            cls.front = cls.lab.add(PostfixDirect(cls.lab.path("front"), port=2525))
+    def begin(cls):
+        lies = [f"{d.name}. 60 IN MX 5 mx.evil.lab." for d in (cls.dane, cls.sts, cls.plain)]
+        cls.lab.add(Resolver(cls.lab.path("resolver"), cls.lab.dns, validating=False,
+                             lies=[*lies, f"mx.evil.lab. 60 IN A {cls.evil.address}"]))
+        # Its own port is not 25, which comes to the relay.
+        cls.front = cls.lab.add(PostfixDirect(cls.lab.path("front"), port=2525))
 
     def outcome(self, rcpt):
         """(dsn, status, text) of the delivery of one message."""

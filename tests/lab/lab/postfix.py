@@ -231,6 +231,11 @@ class PostfixDirect(Submitting):
             **(settings or {})}, port=port)
         self.address = address
 
+    def start(self):
+        """As any; `inet_interfaces` takes no address that no interface has."""
+        run("ip", "addr", "replace", f"{self.address}/32", "dev", "lo")
+        return super().start()
+
 
 class PostfixFront(Submitting):
     """The MTA in front: hands everything to Sternpost over LMTP or SMTP."""

@@ -86,7 +86,7 @@ TEST_CASE("hostname: as set, else the host's; no domain is a warning, no name an
             .hostname == "mx.example.org");
 }
 
-TEST_CASE("a transparent listener for loopback alone is warned of: its clients come from elsewhere") {
+TEST_CASE("a transparent listener for loopback alone is warned of") {
   CHECK(warnings_of("[[listen]]\nprotocol = \"transparent\"\n") ==
         Lines{"main.toml:2:12: warning: clients is not set, so that loopback alone may relay: what "
               "the firewall redirects comes from this machine's own addresses"});
