@@ -170,6 +170,7 @@ asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
   address_plan_.reset();
   unprotected_route_.reset();
   plan_.reset();
+  hosts_.clear();  // of a plan that is no more: the new one may be a refusal
   const bool planned = co_await make_plan(budget);
   co_return planned;
 }
