@@ -65,6 +65,28 @@ void judge_socket(Reading& reading, const std::string& at, const Listen& listen,
   }
 }
 
+// The firewall redirects TCP connections of this machine's programs, which come from its own
+// addresses and know of no proxy.
+void judge_transparent(Reading& reading, const std::string& at, const Listen& listen) {
+  if (!reading.is_good(at + ".address")) return;
+  if (std::holds_alternative<Unix>(listen.address)) {
+    reading.error(reading.place(at + ".address"),
+                  "a transparent listener needs a TCP address: the firewall redirects to no Unix "
+                  "socket");
+    return;
+  }
+  if (!listen.proxy_clients.empty()) {
+    reading.error(reading.place(at + ".proxy_clients"),
+                  "proxy_clients has no meaning for a transparent listener: what is redirected "
+                  "has no PROXY header");
+  }
+  if (!reading.is_set(at + ".clients")) {
+    reading.warning(reading.place(at + ".protocol"),
+                    "clients is not set, so that loopback alone may relay: what the firewall "
+                    "redirects comes from this machine's own addresses");
+  }
+}
+
 // What a host offered before is not remembered yet: to take the key and do nothing would be a lie.
 void judge_downgrade(Reading& reading) {
   if (reading.config.policy.on_downgrade != OnDowngrade::Defer) return;
@@ -83,10 +105,7 @@ void judge_listeners(Reading& reading, const Surroundings& surroundings) {
     needs(reading, at, "tls_key", "tls_certificate");
     needs(reading, at, "tls_certificate", "tls_key");
     needs(reading, at, "client_ca", "tls_certificate");
-    if (all[i].protocol == Protocol::Transparent) {
-      reading.error(reading.place(at + ".protocol"),
-                    "transparent listeners are not part of this version");
-    }
+    if (all[i].protocol == Protocol::Transparent) judge_transparent(reading, at, all[i]);
     for (std::size_t j = 0; j < i; ++j) {
       const std::string other = element("listen", j);
       if (!reading.is_good(at + ".address") || !reading.is_good(other + ".address")) continue;

@@ -45,7 +45,8 @@ Section listen() {
       .list([](Config& c) { c.listen.emplace_back(); })
       .add("protocol", &Listen::protocol,
            "smtp: one recipient domain a transaction. lmtp: any number of domains, a reply for "
-           "each recipient. transparent: connections that the firewall redirected here.")
+           "each recipient. transparent: connections that the firewall redirected here, whose MTA "
+           "knows nothing of the relay; needs a TCP address.")
       .add("address", &Listen::address, "\"host:port\", \"[v6]:port\" or \"unix:/path\".")
       .add("clients", &Listen::clients, "Networks that may relay; nobody else, ever.")
       .add("max_sessions", &Listen::max_sessions,

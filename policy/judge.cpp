@@ -324,6 +324,12 @@ Verdict judge(const Try& plan, const base::Domain& domain, const base::Domain& h
   return judge_peer(plan, peer, evidence, cleartext_retry);
 }
 
+Verdict judge(const Try& plan, const base::Domain& domain, const base::Ip& dialled,
+              const Evidence& evidence, bool cleartext_retry) {
+  const Peer peer{&domain, nullptr, domain.str(), dialled.str()};
+  return judge_peer(plan, peer, evidence, cleartext_retry);
+}
+
 Verdict judge(const Try& plan, const base::Ip& literal, const Evidence& evidence,
               bool cleartext_retry) {
   const Peer peer{nullptr, nullptr, literal.literal(), literal.str()};

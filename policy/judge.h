@@ -93,6 +93,10 @@ struct Verdict {
 // evidence is NoStartTls, and its results were counted by the first attempt.
 Verdict judge(const Try& plan, const base::Domain& domain, const base::Domain& host,
               const Evidence& evidence, bool cleartext_retry = false);
+// The same for an address that is no MX host's by our DNS, but to which the domain's MTA dialled:
+// what the domain publishes is evaluated, no name stands for the peer.
+Verdict judge(const Try& plan, const base::Domain& domain, const base::Ip& dialled,
+              const Evidence& evidence, bool cleartext_retry = false);
 // The same for an address literal: nothing is published, nothing goes to TLS-RPT.
 Verdict judge(const Try& plan, const base::Ip& literal, const Evidence& evidence,
               bool cleartext_retry = false);

@@ -80,9 +80,9 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
   std::string mx() const {
     if (!walk.current()) return "the MX";
     const std::string ip = link ? link->session->peer().ip.str() : std::string();
-    return (domain ? walk.current()->host.str() : std::string()) +
-           (ip.empty() ? "" : " [" + ip + "]");
+    return walk.current()->name() + (ip.empty() ? "" : " [" + ip + "]");
   }
+  bool was_idle() const { return link->reused || link->opened_early; }
   Reply before_the_dot(const MxResult<Reply>& early) const;
   void give_back();
   void count(const Reply& reply, std::uint32_t recipients, std::string reason = {});
@@ -175,7 +175,7 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, St
                                                         mailbox, times);
     if (!opened) {
       // An idle connection found dead is no news of the host: a fresh one takes its place.
-      if (link->reused) {
+      if (was_idle()) {
         walk.again();
         use_pool = false;
       } else {
@@ -185,7 +185,7 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, St
       link.reset();
       continue;
     }
-    if (opened->mail.code == 421 && link->reused) {
+    if (opened->mail.code == 421 && was_idle()) {
       link->session->quit();
       link.reset();
       walk.again();
@@ -449,7 +449,7 @@ audit::Record Delivery::Impl::record_of(const Reply& reply, std::uint32_t recipi
   note.plan = walk.plan();
   if (walk.current()) {
     note.host_plan = walk.current()->plan;
-    if (domain) note.host = walk.current()->host.str();
+    note.host = walk.current()->name();
     note.mx_security = walk.current()->mx_security;
   }
   note.link = link.get();

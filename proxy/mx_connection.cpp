@@ -49,10 +49,25 @@ bool is_shortage(const boost::system::error_code& error) {
          error == boost::system::errc::not_enough_memory;
 }
 
-asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, base::Ip ip,
+// "0.0.0.0" where the socket has none.
+config::Tcp local_end(const Channel::Socket& socket) {
+  config::Tcp end;
+  boost::system::error_code error;
+  asio::ip::tcp::endpoint local;
+  const auto raw = socket.local_endpoint(error);
+  if (error || raw.size() > local.capacity()) return end;
+  std::copy_n(reinterpret_cast<const char*>(raw.data()), raw.size(),
+              reinterpret_cast<char*>(local.data()));
+  local.resize(raw.size());
+  end.address = from_asio(local.address());
+  end.port = local.port();
+  return end;
+}
+
+asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, config::Tcp where,
                                                    const config::Outbound& outbound,
-                                                   MxTimes times) {
-  const auto endpoint = endpoint_of(ip, outbound.port);
+                                                   MxTimes times, MxSlots::Slot& slot) {
+  const auto endpoint = endpoint_of(where.address, where.port);
   auto socket = std::make_shared<Channel::Socket>(executor);
   boost::system::error_code error;
   socket->open(endpoint.protocol(), error);
@@ -71,7 +86,7 @@ asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, base::Ip i
     co_return base::fail(std::move(failure));
   }
   if (error) co_return base::fail(unreachable(error.message()));
-  const auto& source = ip.is_v4() ? outbound.source_ipv4 : outbound.source_ipv6;
+  const auto& source = where.address.is_v4() ? outbound.source_ipv4 : outbound.source_ipv6;
   if (source) {
     socket->bind(endpoint_of(*source, 0), error);
     if (error) {
@@ -79,7 +94,11 @@ asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, base::Ip i
           unreachable("cannot send from " + source->str() + ": " + error.message()));
     }
   }
-  auto connecting = connect_by(socket, endpoint, end);
+  std::function<void()> begun = [&slot, &socket = *socket] {
+    const config::Tcp local = local_end(socket);
+    slot.leaves_from(local.address, local.port);
+  };
+  auto connecting = connect_by(socket, endpoint, end, std::move(begun));
   error = co_await std::move(connecting);
   if (error == boost::system::errc::timed_out) {
     co_return base::fail(unreachable("no answer to the connection attempt"));
@@ -142,23 +161,15 @@ asio::awaitable<MxResult<smtp::Reply>> SmtpWire::command(std::string_view line,
 }
 
 asio::awaitable<MxResult<std::unique_ptr<PlainMx>>> PlainMx::open(
-    Executor executor, base::Ip ip, const config::Outbound& outbound, std::string hostname,
-    MxTimes times, MxSlots::Slot slot) {
-  auto connected = co_await connect(executor, ip, outbound, times);
+    Executor executor, config::Tcp where, const config::Outbound& outbound,
+    std::string hostname, MxTimes times, MxSlots::Slot slot) {
+  auto connected = co_await connect(executor, where, outbound, times, slot);
   if (!connected) co_return base::fail(std::move(connected.error()));
   Channel::Socket socket = std::move(*connected);
-  boost::system::error_code error;
   MxPeer peer;
-  peer.ip = ip;
-  peer.port = outbound.port;
-  asio::ip::tcp::endpoint local;
-  const auto raw = socket.local_endpoint(error);
-  if (!error && raw.size() <= local.capacity()) {
-    std::copy_n(reinterpret_cast<const char*>(raw.data()), raw.size(),
-                reinterpret_cast<char*>(local.data()));
-    local.resize(raw.size());
-    peer.source = from_asio(local.address());
-  }
+  peer.ip = where.address;
+  peer.port = where.port;
+  peer.source = local_end(socket).address;
   auto wire = std::make_unique<SmtpWire>(std::move(socket));
   std::unique_ptr<PlainMx> mx(new PlainMx(std::move(wire), std::move(peer), std::move(slot)));
 

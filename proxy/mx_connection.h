@@ -79,15 +79,17 @@ class MxSession;
 
 class PlainMx {
  public:
-  // Connects from `source` (any where absent), reads the greeting, says EHLO (HELO where EHLO is
-  // not known, RFC 5321 §3.2).
+  // Connects from outbound.source_… (any where absent), reads the greeting, says EHLO (HELO where
+  // EHLO is not known, RFC 5321 §3.2).
   static asio::awaitable<MxResult<std::unique_ptr<PlainMx>>> open(
-      Executor executor, base::Ip ip, const config::Outbound& outbound, std::string hostname,
-      MxTimes times, MxSlots::Slot slot);
+      Executor executor, config::Tcp where, const config::Outbound& outbound,
+      std::string hostname, MxTimes times, MxSlots::Slot slot);
 
   bool offers_starttls() const { return !helo_only_ && extensions_.starttls; }
   bool helo_only() const { return helo_only_; }
   const MxPeer& peer() const { return peer_; }
+  // It closed, or said something unasked, while nobody was using it.
+  bool is_stale() { return wire_->channel.has_pending_input(); }
 
   // STARTTLS and the handshake. Three ends: a session; an MxFailure of kind `refused` (4yz or 5yz
   // to STARTTLS), `tls` (handshake, leftover octets), or `broken`.

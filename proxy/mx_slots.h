@@ -1,12 +1,16 @@
 // MxSlots: how many connections each MX address has from all threads together, held to
-// `outbound.max_connections_per_mx`. A Slot is given back when it is destroyed.
+// `outbound.max_connections_per_mx`. A Slot is given back when it is destroyed. It also knows from
+// where each of them leaves, so that a transparent listener can tell a connection that the firewall
+// sent back to us.
 #pragma once
 
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <set>
 #include <unordered_map>
+#include <tuple>
 #include <utility>
 
 #include "base/ip.h"
@@ -14,22 +18,36 @@
 namespace proxy {
 
 class MxSlots {
+  // Source, its port, the MX: a port alone may lead to several places at once.
+  using Ends = std::tuple<base::Ip, std::uint16_t, base::Ip>;
+
  public:
   class Slot {
    public:
     Slot() = default;
-    Slot(Slot&& other) noexcept : slots_(std::exchange(other.slots_, nullptr)), ip_(other.ip_) {}
+    Slot(Slot&& other) noexcept
+        : slots_(std::exchange(other.slots_, nullptr)),
+          ip_(other.ip_),
+          ends_(std::exchange(other.ends_, std::nullopt)) {}
     Slot& operator=(Slot&& other) noexcept {
       if (this != &other) {
         release();
         slots_ = std::exchange(other.slots_, nullptr);
         ip_ = other.ip_;
+        ends_ = std::exchange(other.ends_, std::nullopt);
       }
       return *this;
     }
     ~Slot() { release(); }
     void release() {
-      if (slots_) std::exchange(slots_, nullptr)->give_back(ip_);
+      if (slots_) std::exchange(slots_, nullptr)->give_back(ip_, ends_);
+      ends_.reset();
+    }
+    // The connection has this local end; told once, when it begins.
+    void leaves_from(const base::Ip& source, std::uint16_t port) {
+      if (!slots_ || ends_) return;
+      ends_.emplace(source, port, ip_);
+      slots_->begin(*ends_);
     }
 
    private:
@@ -37,6 +55,7 @@ class MxSlots {
     Slot(MxSlots* slots, base::Ip ip) : slots_(slots), ip_(ip) {}
     MxSlots* slots_ = nullptr;
     base::Ip ip_;
+    std::optional<Ends> ends_;
   };
 
   // nullopt: `limit` connections to this address are open already.
@@ -48,14 +67,29 @@ class MxSlots {
     return Slot(this, ip);
   }
 
- private:
-  void give_back(const base::Ip& ip) {
+  // Whether a connection from there to `ip` is one of ours.
+  bool is_ours(const base::Ip& source, std::uint16_t port, const base::Ip& ip) const {
     const std::lock_guard lock(mutex_);
+    return open_.contains(Ends(source, port, ip));
+  }
+
+ private:
+  void begin(const Ends& ends) {
+    const std::lock_guard lock(mutex_);
+    open_.insert(ends);
+  }
+  void give_back(const base::Ip& ip, const std::optional<Ends>& ends) {
+    const std::lock_guard lock(mutex_);
+    if (ends) {
+      const auto known = open_.find(*ends);
+      if (known != open_.end()) open_.erase(known);
+    }
     const auto found = counts_.find(ip);
     if (found != counts_.end() && --found->second == 0) counts_.erase(found);
   }
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<base::Ip, std::uint32_t> counts_;
+  std::multiset<Ends> open_;
 };
 
 }  // namespace proxy

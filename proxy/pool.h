@@ -24,6 +24,7 @@ struct MxLink {
   std::string terms;
   std::optional<policy::TlsSession> tls;  // nullopt: cleartext
   bool reused = false;
+  bool opened_early = false;  // before the client was greeted: it may have died since
 };
 
 // The key of a connection. `requirement`: policy::fingerprint of the requirement it met.

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "proxy/original_dst.h"
 #include "smtp/proxy_header.h"
 
 namespace proxy {
@@ -50,6 +51,7 @@ asio::awaitable<void> Session::run() {
     hang_up("Internal error", smtp::EnhancedCode{4, 3, 0});
   }
   end_transfer("the client's session ended");
+  if (dialled_) dialled_->close();
   try {
     co_await flush();
   } catch (const std::exception& error) {
@@ -62,6 +64,8 @@ asio::awaitable<void> Session::converse() {
   const bool goes_on = co_await read_proxy_header();
   if (!goes_on) co_return;
   base::log_debug(id_, "session from " + client_.str());
+  const bool reached = co_await reach_dialled();
+  if (!reached) co_return;
   greet();
   while (!over_) {
     auto line = co_await next_line();
@@ -110,6 +114,66 @@ asio::awaitable<bool> Session::read_proxy_header() {
     may_relay_ = allowed(source->ip);
   }  // Otherwise LOCAL or UNKNOWN, which relay nothing.
   co_return true;
+}
+
+// Of a transparent listener: where the client was going, and whether it is there. False: the client
+// was told.
+asio::awaitable<bool> Session::reach_dialled() {
+  if (!terms_->transparent() || draining()) co_return true;
+  const auto where = find_dialled();
+  if (!where) {
+    base::log_warn(id_, "misdirected connection from " + client_.str() + ": " +
+                            where.error().text);
+    hang_up(where.error().text, smtp::EnhancedCode{4, 3, 5});
+    co_return false;
+  }
+  if (!may_relay_) co_return true;  // Every RCPT is refused: nothing is asked for its sake.
+  dialled_ = std::make_shared<Dialled>(worker_, snapshot_, *where);
+  dialled_->begin();
+  co_await await_dialled();
+  if (over_) co_return false;
+  if (const auto& failure = dialled_->failure()) {
+    base::log_info(id_, "421 to " + client_.str() + ", which dialled " + *failure);
+    hang_up("The address that was dialled does not take mail: " + *failure,
+            smtp::EnhancedCode{4, 4, 1});
+    co_return false;
+  }
+  co_return true;
+}
+
+base::Result<config::Tcp, base::Error> Session::find_dialled() {
+  auto where = original_destination(channel_.socket().native_handle());
+  if (!where || !peer_.ip) return where;
+  if (worker_.shared().slots->is_ours(*peer_.ip, peer_.port, where->address)) {
+    return base::fail("the firewall redirects this relay's own connection to " +
+                      where->address.literal() +
+                      " back to it: the redirect rule must exempt the relay's user");
+  }
+  return where;
+}
+
+// Reads on meanwhile, so that a client that goes away, or a drain, ends the wait.
+asio::awaitable<void> Session::await_dialled() {
+  using namespace asio::experimental::awaitable_operators;
+  while (!dialled_->is_known() && !over_) {
+    if (channel_.buffered().size() >= input_limit) {
+      co_await dialled_->known();
+      co_return;
+    }
+    channel_.set_deadline(SteadyTime::max());
+    reading_ = true;
+    auto first = co_await (channel_.fill(input_limit) || dialled_->known());
+    reading_ = false;
+    if (first.index() != 0) co_return;
+    const auto& got = std::get<0>(first);
+    if (got) continue;
+    if (channel_.buffered().empty() || got.error().kind == IoError::Kind::timeout) {
+      input_error(got.error());
+      co_return;
+    }
+    input_closed_ = true;  // What it sent before it went is still obeyed.
+    co_await dialled_->known();
+  }
 }
 
 void Session::greet() {

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "proxy/channel.h"
+#include "proxy/dialled.h"
 #include "proxy/listener.h"
 #include "proxy/session_transfer.h"
 #include "proxy/tls_server.h"
@@ -27,6 +28,7 @@ struct ListenTerms {
   config::Listen listen;
   std::shared_ptr<const TlsServer> tls;  // null: no STARTTLS
   bool lmtp() const { return listen.protocol == config::Protocol::Lmtp; }
+  bool transparent() const { return listen.protocol == config::Protocol::Transparent; }
 };
 
 class Session {
@@ -52,6 +54,9 @@ class Session {
   // session.cpp
   asio::awaitable<void> converse();
   asio::awaitable<bool> read_proxy_header();
+  asio::awaitable<bool> reach_dialled();
+  base::Result<config::Tcp, base::Error> find_dialled();
+  asio::awaitable<void> await_dialled();
   void greet();
   asio::awaitable<std::optional<std::string>> next_line();
   std::optional<std::string> take_line();
@@ -104,6 +109,7 @@ class Session {
   std::string ident_;  // XFORWARD IDENT
   std::string out_;    // replies not sent yet
   std::shared_ptr<Transfer> transfer_;
+  std::shared_ptr<Dialled> dialled_;  // of a transparent listener's session
   Phase phase_ = Phase::idle;
   std::uint8_t bad_commands_ = 0;
   bool lmtp_ = false;

@@ -206,6 +206,7 @@ void Session::on_mail(smtp::Mail mail) {
   transaction->envelope.reverse_path = std::move(mail.reverse_path);
   transaction->envelope.parameters = mail.parameters;
   transaction->lmtp = lmtp_;
+  transaction->dialled = dialled_;
   transfer_ = std::make_shared<Transfer>(worker_, snapshot_, transaction);
   phase_ = Phase::open;
   say_own(250, EnhancedCode{2, 1, 0}, "Ok");

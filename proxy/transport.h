@@ -10,6 +10,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@
 
 namespace proxy {
 
+class Dialled;
+
 // What the session knows of a transaction; shared by its transports. `queue_id` may become known
 // only while the header streams: they read it when they log.
 struct Transaction {
@@ -27,6 +30,7 @@ struct Transaction {
   smtp::Envelope envelope;
   std::string received;  // our Received field, ready to send, "" with outbound.add_received false
   bool lmtp = false;
+  std::shared_ptr<Dialled> dialled;  // where the MTA was going; null: it came to us
 };
 
 class Transport {

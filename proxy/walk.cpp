@@ -7,6 +7,7 @@
 
 #include "base/overloaded.h"
 #include "policy/sts_engine.h"
+#include "proxy/dialled.h"
 #include "proxy/host_memory.h"
 #include "proxy/seen_hosts.h"
 #include "proxy/survey.h"
@@ -60,7 +61,12 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
       note(Rank::policy, excluded->reply, excluded->result);
       co_return false;
     }
-    literal_plan_ = std::move(std::get<policy::Try>(decision));
+    address_plan_ = std::move(std::get<policy::Try>(decision));
+    address_ = *literal_;
+    if (transaction_->dialled) {
+      const base::Ip& dialled = transaction_->dialled->where().address;
+      address_ = policy::route_dialled_literal(*address_plan_, *literal_, dialled);
+    }
     co_return true;
   }
   Shared& shared = worker_.shared();
@@ -85,7 +91,9 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
     co_return false;
   }
   policy::DomainFacts facts{*domain_, mx->mx, mx->security, mx->expanded, std::move(sts)};
-  auto planned = policy::plan_domain(snapshot_->settings, operator_, facts);
+  auto planned = transaction_->dialled
+                     ? policy::plan_dialled_domain(snapshot_->settings, operator_, facts)
+                     : policy::plan_domain(snapshot_->settings, operator_, facts);
   if (auto* refused = std::get_if<policy::Refused>(&planned)) {
     by_policy_ = refused->by_policy;
     by_sts_ = refused->kind == policy::PolicyKind::sts;
@@ -96,6 +104,7 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
   plan_ = std::move(std::get<policy::DomainPlan>(planned));
   if (plan_->exception) log_exception(logged(), *domain_, *plan_->exception);
   order_hosts();
+  if (transaction_->dialled) co_await find_route(budget);
   co_return true;
 }
 
@@ -150,7 +159,10 @@ asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
   addresses_.clear();
   current_.reset();  // it points into what goes now
   host_plan_.reset();
+  address_plan_.reset();
+  unprotected_route_.reset();
   plan_.reset();
+  hosts_.clear();  // of a plan that is no more: the new one may be a refusal
   const bool planned = co_await make_plan(budget);
   co_return planned;
 }
@@ -179,7 +191,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::next(SteadyTime budget, bool use_
       if (link) co_return link;
       continue;
     }
-    if (literal_ ? next_host_ < 1 : next_host_ < hosts_.size()) {
+    if (next_host_ < (address_plan_ ? 1 : hosts_.size())) {
       co_await enter_host(budget);
       continue;
     }
@@ -198,6 +210,7 @@ bool Walk::leave_hosts() {
     accept_lacking_ = true;
   } else if (by_policy_ && !observing_ && snapshot_->settings.mode == policy::Mode::observe) {
     observing_ = true;
+    if (unprotected_route_) take_route(*std::exchange(unprotected_route_, std::nullopt));
   } else {
     return false;
   }
@@ -209,9 +222,9 @@ bool Walk::leave_hosts() {
 asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
   addresses_.clear();
   next_address_ = 0;
-  if (literal_) {
+  if (address_plan_) {
     ++next_host_;
-    addresses_.push_back(*literal_);
+    addresses_.push_back(*address_);
     co_return true;
   }
   const base::Domain host = hosts_[next_host_++].host;
@@ -237,24 +250,22 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
       co_return false;
     }
   }
-  const auto* decided = std::get_if<policy::Try>(&host_plan_->decision);
-  current_ = Current{host, observing_ ? &host_plan_->unprotected : decided,
-                     host_plan_->mx_security};
+  current_ = current_host();
   addresses_ = host_plan_->addresses;
+  if (host_address_) addresses_.assign(1, *host_address_);
   co_return true;
+}
+
+Walk::Current Walk::current_host() const {
+  if (address_plan_) return Current{std::nullopt, &*address_plan_, dns::Security::insecure};
+  const auto* decided = std::get_if<policy::Try>(&host_plan_->decision);
+  return Current{host_plan_->host, observing_ ? &host_plan_->unprotected : decided,
+                 host_plan_->mx_security};
 }
 
 asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTime budget,
                                                            bool use_pool) {
-  if (!literal_ && !current_) {
-    const auto* decided = std::get_if<policy::Try>(&host_plan_->decision);
-    current_ = Current{host_plan_->host, observing_ ? &host_plan_->unprotected : decided,
-                       host_plan_->mx_security};
-  }
-  if (literal_ && !current_) {
-    auto name = base::Domain::parse("literal.invalid");
-    current_ = Current{std::move(*name), &*literal_plan_, dns::Security::insecure};
-  }
+  if (!current_) current_ = current_host();
   if (base::is_private_destination(ip) &&
       !base::any_contains(config_.outbound.private_destinations, ip)) {
     note(Rank::refused,
@@ -263,7 +274,9 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
                                 "outbound.private_destinations does not allow"));
     co_return nullptr;
   }
-  if (use_pool) {
+  // The connection that the client waited for comes first, so that the MX sees one.
+  const bool opened_early = to_dialled(ip) && transaction_->dialled->has_connection();
+  if (use_pool && !opened_early) {
     auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
     if (link && judge_again(*link)) {
       link = fit(std::move(link));
@@ -280,8 +293,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   if (memory.is_marked(keys[1], now)) std::swap(keys[0], keys[1]);
   for (const std::string& key : keys) {
     const auto look = memory.look(key, now, config_.outbound.host_memory);
-    if (!look.marked) continue;
     const bool tls = key.front() == 't';
+    if (!look.marked || (opened_early && !tls)) continue;
     by_policy_ |= tls;
     by_sts_ |= tls && current_->plan->pkix_by_sts;
     note(tls ? Rank::policy : Rank::reach,
@@ -300,7 +313,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   }
   if (!link) co_return nullptr;
   memory.clear("a|" + address_key(ip));
-  memory.clear("h|" + current_->host.str());
+  if (current_->host) memory.clear("h|" + current_->host->str());
   memory.clear("t|" + terms);
   auto fitting = fit(std::move(link));
   co_return fitting;
@@ -341,14 +354,20 @@ policy::Verdict Walk::judge(const policy::Evidence& evidence, bool cleartext_ret
   if (literal_) {
     return policy::judge(*current_->plan, *literal_, evidence, cleartext_retry);
   }
-  return policy::judge(*current_->plan, *domain_, current_->host, evidence, cleartext_retry);
+  if (!current_->host) {
+    return policy::judge(*current_->plan, *domain_, *address_, evidence, cleartext_retry);
+  }
+  return policy::judge(*current_->plan, *domain_, *current_->host, evidence, cleartext_retry);
 }
 
 asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime budget,
                                                        bool cleartext_retry,
                                                        bool& retry_in_cleartext) {
-  auto slot = co_await take_slot(ip, budget);
-  if (!slot) {
+  std::unique_ptr<PlainMx> plain = take_early(ip);
+  const bool early = plain != nullptr;
+  std::optional<MxSlots::Slot> slot;
+  if (!early) slot = co_await take_slot(ip, budget);
+  if (!early && !slot) {
     note(Rank::reach,
          make_reply(451, all_in_use,
                     "all " + std::to_string(config_.outbound.max_connections_per_mx) +
@@ -359,20 +378,23 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   began_ = std::chrono::steady_clock::now();
   const policy::Try& plan = *current_->plan;
   const std::string terms = tls_key() + "|" + address_key(ip);
-  auto opened = co_await PlainMx::open(worker_.io().get_executor(), ip, config_.outbound,
-                                       config_.server.hostname, times, std::move(*slot));
   AttemptNote attempt;
-  attempt.host = literal_ ? std::string() : current_->host.str();
+  attempt.host = current_->name();
   attempt.ip = ip;
   attempt.mx_security = current_->mx_security;
   attempt.plan = &plan;
-  if (!opened) {
-    attempt.failure = opened.error().text;
-    log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
-    note_mx(ip, opened.error());
-    co_return nullptr;
+  if (!early) {
+    auto opened = co_await PlainMx::open(worker_.io().get_executor(), endpoint(ip),
+                                         config_.outbound, config_.server.hostname, times,
+                                         std::move(*slot));
+    if (!opened) {
+      attempt.failure = opened.error().text;
+      log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
+      note_mx(ip, opened.error());
+      co_return nullptr;
+    }
+    plain = std::move(*opened);
   }
-  std::unique_ptr<PlainMx> plain = std::move(*opened);
   attempt.peer = plain->peer();
   policy::Evidence evidence = policy::NoStartTls{};
   std::unique_ptr<MxSession> session;
@@ -389,6 +411,11 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     if (secured) {
       session = std::move(*secured);
       evidence = tls_client_->collect(session->channel().ssl(), plan);
+    } else if (early && secured.error().kind == MxFailure::Kind::broken &&
+               !secured.error().timed_out) {
+      // It died while the client took its time: no news of the host, a fresh one takes its place.
+      auto fresh = co_await connect(ip, budget, cleartext_retry, retry_in_cleartext);
+      co_return fresh;
     } else if ((secured.error().reply && secured.error().kind == MxFailure::Kind::broken) ||
                (secured.error().timed_out && was_cut_short())) {
       attempt.failure = secured.error().text;
@@ -423,7 +450,9 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     const SteadyTime now = std::chrono::steady_clock::now();
     HostMemory& memory = *worker_.shared().host_memory;
     memory.mark("t|" + terms, denied->reply.lines.front(), now, config_.outbound.host_memory);
-    memory.mark("h|" + current_->host.str(), verdict.reason, now, config_.outbound.host_memory);
+    if (current_->host) {
+      memory.mark("h|" + current_->host->str(), verdict.reason, now, config_.outbound.host_memory);
+    }
     co_return nullptr;
   }
   if (!authorized || (!session && !plain)) {
@@ -442,7 +471,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   }
   std::optional<policy::TlsSession> tls;
   if (auto* facts = std::get_if<policy::TlsSession>(&evidence)) tls = std::move(*facts);
-  MxLink link{std::move(session), *authorized, terms, std::move(tls), false};
+  MxLink link{std::move(session), *authorized, terms, std::move(tls), false, early};
   co_return std::make_unique<MxLink>(std::move(link));
 }
 
@@ -524,7 +553,9 @@ void Walk::note_mx(const base::Ip& ip, const MxFailure& failure) {
   const SteadyTime now = std::chrono::steady_clock::now();
   HostMemory& memory = *worker_.shared().host_memory;
   memory.mark("a|" + address_key(ip), text, now, config_.outbound.host_memory);
-  if (current_) memory.mark("h|" + current_->host.str(), text, now, config_.outbound.host_memory);
+  if (current_ && current_->host) {
+    memory.mark("h|" + current_->host->str(), text, now, config_.outbound.host_memory);
+  }
 }
 
 smtp::Reply Walk::reply() const {
@@ -544,12 +575,12 @@ std::optional<tlsrpt::ResultType> Walk::result() const {
 }
 
 std::string Walk::place(const base::Ip& ip) const {
-  if (literal_ || !current_) return ip.literal();
-  return current_->host.str() + " [" + ip.str() + "]";
+  if (!current_ || !current_->host) return ip.literal();
+  return current_->host->str() + " [" + ip.str() + "]";
 }
 
 std::string Walk::address_key(const base::Ip& ip) const {
-  return ip.str() + "|" + std::to_string(config_.outbound.port);
+  return ip.str() + "|" + std::to_string(endpoint(ip).port);
 }
 
 std::string Walk::tls_key() const {

@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "policy/dialled.h"
 #include "policy/judge.h"
 #include "policy/plan.h"
 #include "proxy/attempt_log.h"
@@ -33,9 +34,10 @@ class Walk {
 
   // What a found connection is, for MAIL and for the log. Stays valid until the next call.
   struct Current {
-    base::Domain host;                 // of a literal: see `literal`
+    std::optional<base::Domain> host;  // none: an address literal, or an address that was dialled
     const policy::Try* plan = nullptr;
     dns::Security mx_security = dns::Security::insecure;
+    std::string name() const { return host ? host->str() : std::string(); }
   };
 
   // The next connection that may carry this domain's mail, or nullptr when every host has failed or
@@ -78,10 +80,17 @@ class Walk {
   LoggedMail logged() const;
   asio::awaitable<bool> enter_host(SteadyTime budget);
   bool leave_hosts();
+  // walk_dialled.cpp: the address that the MTA dialled, at a transparent listener
+  asio::awaitable<void> find_route(SteadyTime budget);
+  void take_route(policy::DialledRoute route);
+  bool to_dialled(const base::Ip& ip) const;
+  std::unique_ptr<PlainMx> take_early(const base::Ip& ip);
+  config::Tcp endpoint(const base::Ip& ip) const;
   asio::awaitable<LinkPtr> try_address(base::Ip ip, SteadyTime budget, bool use_pool);
   asio::awaitable<LinkPtr> connect(base::Ip ip, SteadyTime budget, bool cleartext_retry,
                                    bool& retry_in_cleartext);
   asio::awaitable<std::optional<MxSlots::Slot>> take_slot(base::Ip ip, SteadyTime budget);
+  Current current_host() const;
   // nullptr: this session lacks what the message needs; the reason is noted.
   LinkPtr fit(LinkPtr link);
   policy::Verdict judge(const policy::Evidence& evidence, bool cleartext_retry) const;
@@ -108,7 +117,11 @@ class Walk {
   std::vector<policy::MxHost> hosts_;
   std::size_t next_host_ = 0;
   std::optional<policy::HostPlan> host_plan_;
-  std::optional<policy::Try> literal_plan_;
+  std::optional<policy::Try> address_plan_;      // goes to one address, no host: literal, dialled
+  std::optional<base::Ip> address_;              // that address
+  std::optional<base::Ip> host_address_;         // of the hosts' addresses only this one
+  std::optional<policy::DialledRoute> unprotected_route_;
+  std::vector<policy::MxHost> planned_hosts_;    // all that unprotected_route_ chooses from
   std::vector<base::Ip> addresses_;
   std::size_t next_address_ = 0;
   std::optional<Current> current_;

@@ -14,6 +14,7 @@ import tempfile
 INSIDE = "STERNPOST_LAB_INSIDE"
 V6 = [f"fd00:25::{n:x}" for n in range(1, 33)]
 RESOLVER = "127.0.0.53"
+USERS = {"Debian-exim": 65432, "sternpost": 65430}     # where the host has none of that name
 
 
 def enter():
@@ -42,16 +43,17 @@ def set_up_network():
 
 def set_up_etc(directory):
     """Binds private copies over the few files in /etc that the servers read; in `directory`."""
-    users = {"/etc/passwd": "Debian-exim:x:65432:65432::/nonexistent:/usr/sbin/nologin\n",
-             "/etc/group": "Debian-exim:x:65432:\n"}
+    users = {"/etc/passwd": [f"{name}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n"
+                             for name, number in USERS.items()],
+             "/etc/group": [f"{name}:x:{number}:\n" for name, number in USERS.items()]}
     texts = {"/etc/resolv.conf": f"nameserver {RESOLVER}\noptions edns0 trust-ad timeout:2\n",
              "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
              "/etc/mailname": "front.lab\n"}
-    for path, line in users.items():
+    for path, lines in users.items():
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        name = line.split(":")[0] + ":"
-        texts[path] = text if any(x.startswith(name) for x in text.splitlines()) else text + line
+        known = {x.split(":")[0] for x in text.splitlines()}
+        texts[path] = text + "".join(x for x in lines if x.split(":")[0] not in known)
     for path, text in texts.items():
         if not os.path.exists(path):
             continue

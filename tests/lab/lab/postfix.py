@@ -208,7 +208,36 @@ class PostfixMx(Postfix):
         return self.delivered()
 
 
-class PostfixFront(Postfix):
+class Submitting(Postfix):
+    """An MTA that takes messages in from the tests."""
+
+    address = None
+
+    def submit(self, sender, rcpts, data=None, **options):
+        """Hands a message in on its port; the Outcome of that."""
+        from .client import send
+        return send(f"{self.address}:{self.port}", sender, rcpts, data, **options)
+
+
+class PostfixDirect(Submitting):
+    """An MTA that delivers to the MX hosts itself, by its own DNS, and knows of no relay."""
+
+    def __init__(self, directory, address="127.0.0.31", port=25, settings=None, name="front.lab"):
+        super().__init__(directory, name, [address], {
+            "default_transport": "smtp", "smtpd_relay_restrictions": "permit_mynetworks,reject",
+            "smtp_tls_security_level": "may", "smtp_dns_support_level": "enabled",
+            # Every address of the lab is this machine's: only the first of these is itself.
+            "inet_interfaces": address, "smtp_address_preference": "any",
+            **(settings or {})}, port=port)
+        self.address = address
+
+    def start(self):
+        """As any; `inet_interfaces` takes no address that no interface has."""
+        run("ip", "addr", "replace", f"{self.address}/32", "dev", "lo")
+        return super().start()
+
+
+class PostfixFront(Submitting):
     """The MTA in front: hands everything to Sternpost over LMTP or SMTP."""
 
     def __init__(self, directory, lmtp=None, smtp=None, address="127.0.0.31", settings=None,
@@ -224,11 +253,6 @@ class PostfixFront(Postfix):
             "smtp_tls_security_level": "none", "lmtp_tls_security_level": "none",
             **(settings or {})})
         self.address = address
-
-    def submit(self, sender, rcpts, data=None, **options):
-        """Hands a message in on its port; the Outcome of that."""
-        from .client import send
-        return send(f"{self.address}:{self.port}", sender, rcpts, data, **options)
 
 
 def _host(address):

@@ -8,18 +8,22 @@ from .procs import Daemon
 
 
 class Resolver:
-    """validating False: it resolves and strips nothing, but never validates nor sets AD."""
+    """validating False: it resolves and strips nothing, but never validates nor sets AD.
 
-    def __init__(self, directory, dns, address=RESOLVER, validating=True):
+    lies: records (a zone file's lines, absolute) that it tells whatever the DNS has.
+    """
+
+    def __init__(self, directory, dns, address=RESOLVER, validating=True, lies=()):
         self.directory, self.dns, self.address = directory, dns, address
         self.validating, self.daemon = validating, None
+        self.lies = [f"local-data: '{line}'" for line in lies]
 
     def start(self):
         """Starts it; ready when it answers for the root."""
         os.makedirs(self.directory, exist_ok=True)
         path = os.path.join(self.directory, "unbound.conf")
         modules = "validator iterator" if self.validating else "iterator"
-        with open(self.dns.unbound_config(), encoding="ascii") as file:
+        with open(self.dns.unbound_config(extra=self.lies), encoding="ascii") as file:
             common = file.read()
         anchor = f'  trust-anchor-file: "{self.dns.trust_anchor}"\n' if self.validating else ""
         with open(path, "w", encoding="ascii") as file:

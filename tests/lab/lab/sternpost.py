@@ -5,6 +5,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,9 +67,10 @@ class Sternpost:
     """One instance in `directory`. `changes` are laid over the lab's default configuration.
 
     clocked: True gives it a clock of its own (`clock`) that the test moves; or a Clock.
+    user: runs as that user, whom the files of the instance then belong to.
     """
 
-    def __init__(self, directory, lab, changes=None, env=None, clocked=False):
+    def __init__(self, directory, lab, changes=None, env=None, clocked=False, user=None):
         os.makedirs(directory, exist_ok=True)
         self.directory, self.lab, self.env = directory, lab, dict(env or {})
         self.clock = Clock(self.path("clock")) if clocked is True else clocked or None
@@ -76,7 +78,7 @@ class Sternpost:
             self.env["STERNPOST_CLOCK"] = self.clock.file
         self.config = merge(self.defaults(), changes or {})
         self.daemon, self.notified = None, []
-        self.argv, self.pass_fds = None, ()
+        self.argv, self.pass_fds, self.user = None, (), user
         self._notify = None
 
     def path(self, *names):
@@ -134,6 +136,11 @@ class Sternpost:
         self._notify.setblocking(False)
         self.notified = []
         argv = self.argv or [self.binary(), "serve", "-c", self.config_file]
+        if self.user:
+            argv = ["setpriv", "--reuid", self.user, "--regid", self.user, "--clear-groups", *argv]
+            for top, _, files in os.walk(self.directory):
+                for path in (top, *(os.path.join(top, name) for name in files)):
+                    shutil.chown(path, self.user, self.user)
         self.daemon = Daemon("sternpost", argv, self.path("sternpost.log"),
                              env={"NOTIFY_SOCKET": notify, **self.env})
         self.daemon.start(lambda: "READY=1" in self.notifications(), timeout, self.pass_fds)

@@ -307,6 +307,14 @@ TEST_CASE("listeners: none, twice the same, and what contradicts") {
               "main.toml:4:9: error: there is no group \"nobody's\""});
   CHECK(errors_of("[[listen]]\naddress = \"unix:/run/s\"\nproxy_clients = [\"10.0.0.0/8\"]\n") ==
         Lines{"main.toml:3:17: error: proxy_clients has no meaning on a Unix socket"});
+  CHECK(errors_of("[[listen]]\nprotocol = \"transparent\"\naddress = \"127.0.0.1:10026\"\n") ==
+        Lines{});
+  CHECK(errors_of("[[listen]]\nprotocol = \"transparent\"\naddress = \"unix:/run/s\"\n") ==
+        Lines{"main.toml:3:11: error: a transparent listener needs a TCP address: the firewall "
+              "redirects to no Unix socket"});
+  CHECK(errors_of("[[listen]]\nprotocol = \"transparent\"\nproxy_clients = [\"10.0.0.0/8\"]\n") ==
+        Lines{"main.toml:3:17: error: proxy_clients has no meaning for a transparent listener: "
+              "what is redirected has no PROXY header"});
 }
 
 TEST_CASE("files that are named must be there and be what they are named as") {
@@ -349,8 +357,6 @@ TEST_CASE("sections whose feature this version lacks are refused, not ignored") 
       {"[policy]\non_downgrade = \"defer\"",
        "main.toml:2:16: error: on_downgrade = \"defer\" is not part of this version"},
   });
-  CHECK(errors_of("[[listen]]\nprotocol = \"transparent\"\n") ==
-        Lines{"main.toml:2:12: error: transparent listeners are not part of this version"});
   CHECK(errors_of(with_listener("[tls_rpt]\n[milter]\n[socketmap]\n[admin]\n")) == Lines{});
   // What stands in them is read all the same.
   CHECK(errors_of(with_listener("[admin]\nlisten = \"192.0.2.1:80\"\ntokenfile = \"/t\"")) ==

@@ -105,3 +105,11 @@ TEST_CASE("tls_rpt: who has begun to name himself is told what is missing") {
   CHECK(told("") == Lines{});  // serve says it once, at start
   CHECK(told(organization + "send = false") == Lines{});
 }
+
+TEST_CASE("a transparent listener for loopback alone is warned of") {
+  CHECK(warnings_of("[[listen]]\nprotocol = \"transparent\"\n") ==
+        Lines{"main.toml:2:12: warning: clients is not set, so that loopback alone may relay: what "
+              "the firewall redirects comes from this machine's own addresses"});
+  CHECK(warnings_of("[[listen]]\nprotocol = \"transparent\"\nclients = [\"192.0.2.1\"]\n") ==
+        Lines{});
+}
