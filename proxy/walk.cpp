@@ -435,8 +435,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   attempt.counted = !cleartext_retry && !literal_ && !observing_;
   log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
 
-  if (domain_ && worker_.shared().seen_hosts) {
-    worker_.shared().seen_hosts->note(current_->host, plan, verdict,
+  if (current_->host && worker_.shared().seen_hosts) {
+    worker_.shared().seen_hosts->note(*current_->host, plan, verdict,
                                       std::chrono::steady_clock::now());
   }
   const auto* authorized = std::get_if<policy::Authorized>(&verdict.outcome);

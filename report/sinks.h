@@ -13,8 +13,8 @@ namespace report {
 
 struct Sent {
   bool accepted = false;
+  std::string answer;  // in words, one line: "250 2.0.0 Ok: queued as 4F", "HTTP 503", "timed out"
   bool silent = false;  // nobody answered there
-  std::string answer;   // in words, one line: "250 2.0.0 Ok: queued as 4F", "HTTP 503", "timed out"
 };
 
 class MailSink {
