@@ -7,6 +7,7 @@
 
 #include "cli/report_own.h"
 #include "cli/report_read.h"
+#include "cli/snippet_command.h"
 #include "config/defaults.h"
 
 namespace cli {
@@ -28,6 +29,7 @@ struct Commands {
   CLI::App* report = nullptr;
   ReportRead report_read;
   ReportOwn report_own;
+  Snippet snippet;
   std::string file;
 };
 
@@ -91,6 +93,7 @@ void describe(Commands& commands, const World& world) {
       "  sternpost config defaults | grep -B2 _timeout");
 
   describe_report(commands);
+  add_snippet(commands.app, commands.snippet, commands.file);
 }
 
 int check(const std::string& file, const Terminal& terminal, const World& world) {
@@ -132,6 +135,9 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
   if (commands.report_read.command->parsed()) {
     std::istringstream nothing;
     return report_read(commands.report_read, terminal, world.in ? *world.in : nothing);
+  }
+  if (commands.snippet.command->parsed()) {
+    return snippet_command(commands.snippet, commands.file, terminal, world);
   }
   terminal.out << config::defaults_toml();
   return exit_fine;
