@@ -60,6 +60,13 @@ Values values_of(const config::Address& address) {
     values["LITERAL"] = ip.literal();
     values["EXIM_HOST"] = ip.is_v6() ? "\"<; " + ip.str() + "\"" : ip.str();
     values["POSTFIX"] = "inet:" + values["URL"];
+    if (ip == base::Ip::v4({127, 0, 0, 1})) {
+      values["NET"] = "127.0.0.";
+      for (int last = 2; last <= 10; ++last) {
+        values["LISTENERS"] += "[[listen]]\nprotocol = \"lmtp\"\naddress = \"127.0.0." +
+                               std::to_string(last) + ":" + port + "\"\n";
+      }
+    }
     values["SOCKETMAP"] = (ip.is_v6() ? "inet6:" : "inet:") + port + "@" + ip.str();
   } else {
     const std::string path = std::get<config::Unix>(address).path.string();
@@ -256,7 +263,9 @@ base::Result<std::vector<Part>, base::Error> snippet(Mta mta, Via via, const Ver
   }
   for (Part& part : parts) {
     if (fill(part.text, values)) {
-      return base::fail(title + " cannot use a Unix socket here: give the listener a port");
+      return base::fail(mta == Mta::OpenSmtpd
+                            ? "OpenSMTPD needs the listener at 127.0.0.1 and a port"
+                            : title + " cannot use a Unix socket here: give the listener a port");
     }
   }
   return parts;

@@ -7,7 +7,7 @@ namespace {
 
 // The files are those of Debian's split configuration; in a single file each has its section.
 constexpr std::string_view smtp = R"(==> /etc/exim4/conf.d/main/01_sternpost: the main section
-# Exim has no limit for one next hop, which to it the whole internet now is, but one for one message:
+# To Exim the whole internet is now one next hop. It has no limit for one, but one for one message:
 # a few deliveries at a time, and some slow MX hosts would hold the message's other recipients.
 remote_max_parallel = 20
 ==> /etc/exim4/conf.d/router/150_sternpost: section routers, in the place of dnslookup or above it
@@ -29,7 +29,7 @@ sternpost:
 )";
 
 constexpr std::string_view lmtp = R"(==> /etc/exim4/conf.d/main/01_sternpost: the main section
-# Exim has no limit for one next hop, which to it the whole internet now is, but one for one message:
+# To Exim the whole internet is now one next hop. It has no limit for one, but one for one message:
 # a few deliveries at a time, and some slow MX hosts would hold the message's other recipients.
 remote_max_parallel = 20
 ==> /etc/exim4/conf.d/router/150_sternpost: section routers, in the place of dnslookup or above it
@@ -51,7 +51,7 @@ sternpost:
 )";
 
 constexpr std::string_view transparent =
-    R"(==> /etc/exim4/conf.d/transport/30_exim4-config_remote_smtp: section transports, in remote_smtp
+    R"(==> /etc/exim4/conf.d/transport/30_exim4-config_remote_smtp: in remote_smtp
   # Exim goes on as before, and the firewall turns its connections to Sternpost, which does the TLS
   # with the MX. So Exim itself must not demand any (it would for a domain with DANE), or it would
   # defer.

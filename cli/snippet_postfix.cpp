@@ -9,12 +9,12 @@ constexpr std::string_view lmtp = R"(==> /etc/postfix/main.cf: at the end
 # All mail to other domains goes to Sternpost. relayhost would take its place, so it is empty.
 default_transport = sternpost:@POSTFIX@
 relayhost =
-# To Postfix the whole internet is now one next hop. Its usual 20 deliveries at a time would hold for
-# all mail together: twenty messages that wait for a slow MX, and everything else waits too.
+# To Postfix the whole internet is now one next hop. Its usual 20 deliveries at a time would hold
+# for all mail together: twenty messages that wait for a slow MX, and everything else waits too.
 sternpost_destination_concurrency_limit = 200
 sternpost_initial_destination_concurrency = 50
-# A failed cohort is Postfix's word for a next hop that seems dead. Some recipients' servers that are
-# down must not rest all mail.
+# A failed cohort is Postfix's word for a next hop that seems dead. Some recipients' servers that
+# are down must not rest all mail.
 sternpost_destination_concurrency_failed_cohort_limit = 1000
 # Sternpost takes up to 100 recipient domains in one transaction.
 sternpost_destination_recipient_limit = 100
@@ -36,14 +36,14 @@ relayhost =
 # the next queue run. So one recipient a transaction. With that, Postfix counts deliveries at a time
 # by recipient, and the 200 processes in master.cf are the only limit of this next hop.
 sternpost_destination_recipient_limit = 1
-# A failed cohort is Postfix's word for a next hop that seems dead. Some recipients' servers that are
-# down must not rest all mail.
+# A failed cohort is Postfix's word for a next hop that seems dead. Some recipients' servers that
+# are down must not rest all mail.
 sternpost_destination_concurrency_failed_cohort_limit = 1000
 ==> /etc/postfix/master.cf: at the end
 # A transport of its own, so that other SMTP deliveries keep their settings. To Postfix the whole
-# internet is now one next hop: its usual 20, or 100 processes, would let some slow MX hosts stop all
-# mail. XFORWARD tells Sternpost the queue id, for its log. A fallback relay would get what Sternpost
-# defers.
+# internet is now one next hop, and its usual 100 processes would let some slow MX hosts stop all
+# mail. XFORWARD tells Sternpost the queue id, for its log. A fallback relay would get what
+# Sternpost defers.
 sternpost unix  -       -       n       -       200     smtp
     -o smtp_send_xforward_command=yes
     -o smtp_tls_security_level=none
@@ -56,8 +56,8 @@ constexpr std::string_view map = R"(==> /etc/postfix/main.cf: at the end
 ?<3.10 smtp_tls_policy_maps = socketmap:@POSTFIX@:QUERY
 ?>=3.10 # This map also has the attributes that Postfix 3.10 and later know; older ones would defer.
 ?>=3.10 smtp_tls_policy_maps = socketmap:@POSTFIX@:QUERYwithTLSRPT
-# What the map leaves to Postfix gets DANE where the domain has it, and TLS where it can be had. This
-# needs a resolver on this host that validates, and nothing else in resolv.conf.
+# What the map leaves to Postfix gets DANE where the domain has it, and TLS where it can be had.
+# This needs a resolver on this host that validates, and nothing else in resolv.conf.
 smtp_tls_security_level = dane
 smtp_dns_support_level = dnssec
 # The pins of your own rules are SHA-256.

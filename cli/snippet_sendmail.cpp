@@ -26,9 +26,9 @@ dnl To Sendmail the whole internet is now one next hop. It has no limit for one:
 dnl tried by a process of its own when it comes in. A queue run though goes through the queue one by
 dnl one, and some slow MX hosts would hold all that waits; so twenty at a time.
 define(`confMAX_RUNNERS_PER_QUEUE', `20')dnl
-dnl Over SMTP a transaction has one recipient domain; recipients in others would get 452 and wait for
-dnl the next queue run. So flag m (several recipients) is missing: one recipient a transaction, one
-dnl behind the other. Over LMTP they go beside each other.
+dnl Over SMTP a transaction has one recipient domain; recipients in others would get 452 and wait
+dnl for the next queue run. So flag m (several recipients) is missing: one recipient a transaction,
+dnl one behind the other. Over LMTP they go beside each other.
 MAILER_DEFINITIONS
 Msternpost, P=[IPC], F=DFMuXa8, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, E=\r\n,
  L=2040, T=DNS/RFC822/SMTP, A=TCP $h @PORT@
@@ -44,8 +44,8 @@ define(`confCACERT', `/etc/ssl/certs/ca-certificates.crt')dnl
 )";
 
 constexpr std::string_view milter = R"(==> /etc/mail/sendmail.mc: above MAILER(`smtp')
-dnl Sternpost says at RCPT whether the recipient's domain can be reached as it demands. F=T: while it
-dnl is away, mail is not accepted. R: a recipient whose policy is not known yet takes longer than
+dnl Sternpost says at RCPT whether the recipient's domain can be reached as it demands. F=T: while
+dnl it is away, mail is not accepted. R: a recipient whose policy is not known yet takes longer than
 dnl Sendmail's usual 10 s.
 INPUT_MAIL_FILTER(`sternpost', `S=@MILTER@, F=T, T=C:10s;S:10s;R:60s;E:60s')dnl
 dnl rcpt_mailer and rcpt_host tell which recipients leave this host, and where to.

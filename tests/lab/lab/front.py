@@ -6,6 +6,7 @@ MTA. That one takes (directory, parts) and has submit(), outcomes(), flush(), pu
 """
 
 import concurrent.futures
+import os
 import re
 
 from .actions import Hang
@@ -35,6 +36,7 @@ class FrontCase(LabCase):
     words = ()              # of `snippet`
     kind = None             # class of the MTA
     utf8 = True             # whether the MTA speaks SMTPUTF8
+    silent_messages = 30    # more than the MTA's usual limit for one next hop
     config = {"outbound": {"host_memory": "1s", "connect_timeout": "2s",
                            "max_connections_per_mx": 40}}
 
@@ -71,7 +73,17 @@ class FrontCase(LabCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.lab.add(cls.receiver)
-        cls.front = cls.lab.add(cls.kind(cls.lab.path("front"), parts(cls.sternpost, *cls.words)))
+        printed = parts(cls.sternpost, *cls.words)
+        own = [file for file in printed if file.startswith("/etc/sternpost/")]
+        for file in own:
+            path = cls.sternpost.path(os.path.relpath(file, "/etc/sternpost"))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as target:
+                target.write(printed.pop(file))
+        if own:
+            cls.sternpost.stop()
+            cls.sternpost.start()
+        cls.front = cls.lab.add(cls.kind(cls.lab.path("front"), printed))
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -223,17 +235,18 @@ class FrontCase(LabCase):
 
     # -- other people's servers ----------------------------------------------------------------
 
-    def test_other_mail_flows_beside_thirty_messages_to_a_silent_host(self):
-        """Each of them waits for a greeting; no MTA's usual limit for a next hop is as high."""
-        self.submit_each([f"s{n}@{self.silent.name}" for n in range(30)], "silent")
-        wait_for(lambda: len(self.silent.mx.sessions) >= 30,
-                 lambda: f"30 that wait: {len(self.silent.mx.sessions)}", 30, 0.1)
+    def test_other_mail_flows_beside_messages_to_a_silent_host(self):
+        silent = [f"s{n}@{self.silent.name}" for n in range(self.silent_messages)]
+        self.submit_each(silent, "silent")
+        wait_for(lambda: len(self.silent.mx.sessions) >= len(silent),
+                 lambda: f"all to wait for a greeting: {len(self.silent.mx.sessions)}", 30, 0.1)
         flow = [f"beside{n}@{self.good[2].name}" for n in range(5)]
         self.submit_each(flow, "beside")
         wait_for(lambda: self.got("beside") == flow, "the other mail", 30, 0.1)
-        self.assertEqual(self.front.outcomes(f"s0@{self.silent.name}"), [])
+        self.assertEqual([rcpt for rcpt in silent if self.front.outcomes(rcpt)], [])
         self.lab.farm.down(self.silent.mx)
-        self.status(f"s29@{self.silent.name}", "deferred")
+        for rcpt in silent:
+            self.status(rcpt, "deferred")
         self.front.purge()
 
     def test_five_hundred_to_a_dead_host_wait_and_other_mail_flows(self):
