@@ -36,6 +36,7 @@ class FrontCase(LabCase):
     words = ()              # of `snippet`
     kind = None             # class of the MTA
     utf8 = True             # whether the MTA speaks SMTPUTF8
+    at_a_time = 20          # submissions; Exim answers QUIT late
     silent_messages = 30    # more than the MTA's usual limit for one next hop
     config = {"outbound": {"host_memory": "1s", "connect_timeout": "2s",
                            "max_connections_per_mx": 40}}
@@ -93,8 +94,8 @@ class FrontCase(LabCase):
         self.assertTrue(out.final and out.final[0].ok, str(out))
 
     def submit_each(self, rcpts, subject):
-        """A message of its own for each recipient, twenty at a time: Exim answers QUIT late."""
-        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        """A message of its own for each recipient."""
+        with concurrent.futures.ThreadPoolExecutor(self.at_a_time) as pool:
             for job in [pool.submit(self.submit, rcpt, subject) for rcpt in rcpts]:
                 job.result()
 
