@@ -262,5 +262,6 @@ class FrontCase(LabCase):
         last = f"last@{self.good[3].name}"
         self.submit(last, "last")
         self.status(last, "sent", timeout=60)
-        self.assertEqual(self.front.waiting(self.dead.name), 500)
+        wait_for(lambda: self.front.waiting(self.dead.name) == 500,
+                 lambda: f"500 in the queue: {self.front.waiting(self.dead.name)}", 20, 0.5)
         self.front.purge()

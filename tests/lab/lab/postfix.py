@@ -269,9 +269,10 @@ class PostfixBySnippet(Postfix):
         return [(status, f"{dsn} {text}") for dsn, status, text in self.log_of(rcpt)]
 
     def waiting(self, domain):
-        """How many recipients in that domain are in the queue."""
-        return sum(r["address"].endswith("@" + domain) for m in self.queue()
-                   for r in m["recipients"])
+        """How many recipients in that domain are in the queue; a message on its way from one
+        queue to another is listed twice."""
+        return len({r["address"] for m in self.queue() for r in m["recipients"]
+                    if r["address"].endswith("@" + domain)})
 
     def purge(self):
         """Empties the queue."""
