@@ -8,6 +8,7 @@
 #include "base/encode.h"
 #include "cli/report_own.h"
 #include "cli/report_read.h"
+#include "cli/snippet_command.h"
 #include "config/defaults.h"
 
 namespace cli {
@@ -29,6 +30,7 @@ struct Commands {
   CLI::App* report = nullptr;
   ReportRead report_read;
   ReportOwn report_own;
+  Snippet snippet;
   std::string file;
 };
 
@@ -92,6 +94,7 @@ void describe(Commands& commands, const World& world) {
       "  sternpost config defaults | grep -B2 _timeout");
 
   describe_report(commands);
+  add_snippet(commands.app, commands.snippet, commands.file);
 }
 
 // What is wrong with the words of `used`, in a person's terms where CLI11's say little.
@@ -164,6 +167,9 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
   if (commands.report_read.command->parsed()) {
     std::istringstream nothing;
     return report_read(commands.report_read, terminal, world.in ? *world.in : nothing);
+  }
+  if (commands.snippet.command->parsed()) {
+    return snippet_command(commands.snippet, commands.file, terminal, world);
   }
   terminal.out << config::defaults_toml();
   return exit_fine;

@@ -41,6 +41,8 @@ struct World {
   std::function<base::Result<nlohmann::json, proxy::DaemonError>(const config::Config& config,
                                                                  const nlohmann::json& request)>
       report;
+  // What a shell command prints on standard output; `snippet` asks for an MTA's version.
+  std::function<std::string(const std::string& command)> shell;
   std::istream* in = nullptr;  // standard input; nullptr: an empty one
 };
 

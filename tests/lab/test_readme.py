@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""README.md: the lines that attach an MTA, taken out of the file and tried with the real MTA; and
-the commands of docs/operating.md."""
+"""README.md: configurations and commands, taken out of the file and tried; and the commands of
+docs/operating.md. What attaches an MTA is tried by test_snippet_*.py."""
 
 import json
 import os
@@ -12,13 +12,9 @@ import tomllib
 
 from lab.case import LabCase, main
 from lab.client import message, send
-from lab.exim import Exim
 from lab.postfix import Postfix
 from lab.procs import wait_for
-from lab.sendmail import SendmailFront
 from lab.sternpost import ROOT, binary
-
-WRONG = "3 1 1 " + "00" * 32
 
 
 def block(heading, kind):
@@ -27,175 +23,6 @@ def block(heading, kind):
         section = file.read().split(f"\n### {heading}\n")[1]
     section = re.split(r"\n##+ ", section)[0]
     return re.search(rf"^```{re.escape(kind)}\n(.*?)^```$", section, re.M | re.S)[1]
-
-
-class PostfixByReadme(Postfix):
-    """Postfix with the README's main.cf and master.cf behind the lab's common lines."""
-
-    def __init__(self, directory, heading):
-        self.main, self.master = block(heading, "main.cf"), block(heading, "master.cf")
-        super().__init__(directory, "front.lab", ["127.0.0.31"], {
-            "smtpd_relay_restrictions": "permit_mynetworks,reject",
-            "relayhost": "[192.0.2.1]", "smtp_tls_security_level": "encrypt",
-            "lmtp_tls_security_level": "encrypt"})
-
-    def configure(self, **changes):
-        """The common files, then the README's lines at their end, as an operator would."""
-        super().configure(**changes)
-        with open(self.path("conf", "main.cf"), "r+", encoding="utf-8") as file:
-            names = {x.split("=")[0].strip() for x in self.main.splitlines()}
-            kept = [x for x in file if x.split("=")[0].strip() not in names]
-            file.seek(0)
-            file.truncate()
-            file.write("".join(kept) + self.main)
-        with open(self.path("conf", "master.cf"), "a", encoding="utf-8") as file:
-            file.write(self.master)
-
-    def submit(self, rcpts, data):
-        """Hands a message in."""
-        return send("127.0.0.31:25", "a@front.lab", rcpts, data)
-
-    def deferred_text(self, rcpt):
-        """Why a recipient waits."""
-        return self.wait_logged(rcpt)[-1][2]
-
-
-class EximByReadme(Exim):
-    """Exim with the README's router and transport in an otherwise small configuration."""
-
-    def __init__(self, directory, heading):
-        # Over LMTP the README says: the same router.
-        router = block("Exim over SMTP", "router")
-        super().__init__(directory, "front.lab", "127.0.0.41", f"""
-domainlist local_domains = front.lab
-acl_smtp_rcpt = accept_all
-{block("Exim over SMTP", "main")}
-begin acl
-accept_all:
-  accept
-begin routers
-{router}
-begin transports
-{block(heading, "transport")}
-begin retry
-* * F,2h,1s
-""")
-
-    def submit(self, rcpts, data):
-        """Hands a message in."""
-        return send("127.0.0.41:25", "a@front.lab", rcpts, data)
-
-    def deferred_text(self, rcpt):
-        """Why a recipient waits."""
-        wait_for(lambda: any(s == "==" for s, _ in self.log_of(rcpt)), f"{rcpt} to be deferred", 30)
-        return [text for sign, text in self.log_of(rcpt) if sign == "=="][-1]
-
-
-class SendmailByReadme(SendmailFront):
-    """Sendmail with the README's lines at the end of sendmail.mc."""
-
-    def __init__(self, directory, heading):
-        super().__init__(directory, block(heading, "sendmail.mc"))
-
-    def submit(self, rcpts, data):
-        """Hands a message in."""
-        return super().submit("a@front.lab", rcpts, data)
-
-    def deferred_text(self, rcpt):
-        """Why a recipient waits."""
-        text = self.wait_queued("(Deferred: ")
-        return text[:text.index(f"<{rcpt}>")]
-
-
-class Front(LabCase):
-    """One message to several domains, and what becomes of each."""
-
-    heading, kind = "", None
-    several = 8             # domains of the message
-    queue_id = True         # whether the MTA tells it
-
-    @classmethod
-    def publish(cls, lab):
-        cls.good = [lab.domain(f"g{n}.example", {"tlsa": "3 1 1"}) for n in range(cls.several)]
-        cls.bad = lab.domain("bad.example", {"tlsa": WRONG})
-
-    @classmethod
-    def setUpClass(cls):
-        if cls is Front:
-            return
-        super().setUpClass()
-        cls.front = cls.lab.add(cls.kind(cls.lab.path("front"), cls.heading))
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls is not Front:
-            super().tearDownClass()
-
-    def run(self, result=None):
-        """The base class has no lab and runs nothing."""
-        return result if type(self) is Front else super().run(result)
-
-    def got(self, subject):
-        """Recipients of messages with that subject, at all hosts."""
-        return sorted(r for d in self.good for m in d.messages
-                      if m.header("Subject") == [subject] for r in m.rcpts)
-
-    def test_every_domain_has_the_message_once(self):
-        rcpts = [f"many{n}@{d.name}" for d in self.good for n in range(2)]
-        data = message("many", b".\r\n..\r\nend\r\n")
-        self.assertTrue(self.front.submit(rcpts, data).reply.ok)
-        wait_for(lambda: len(self.got("many")) >= len(rcpts), "the message everywhere", 30, 0.1)
-        self.assertEqual(self.got("many"), sorted(rcpts))
-        for domain in self.good:
-            for one in domain.messages:
-                self.assertIsNotNone(one.tls)
-
-    def test_a_refusal_of_the_relay_waits_in_the_queue_with_its_reason(self):
-        self.assertTrue(self.front.submit([self.bad.rcpt], message("bad")).reply.ok)
-        text = self.front.deferred_text(self.bad.rcpt)       # Sendmail's mailq cuts it short
-        self.assertRegex(text, r"451 4\.7\.5 .*TLSA.* mx1\.bad\.")
-        self.assertEqual(self.bad.messages, [])
-
-    def test_one_bad_domain_costs_the_others_nothing(self):
-        good = f"beside@{self.good[0].name}"
-        self.front.submit([self.bad.rcpt, good], message("beside"))
-        wait_for(lambda: self.got("beside") == [good], "the good domain's message", 30, 0.1)
-
-    def test_queue_id_is_in_the_log(self):
-        self.front.submit([f"id@{self.good[0].name}"], message("id"))
-        wait_for(lambda: self.got("id"), "the message", 30, 0.1)
-        record = self.sternpost.wait_records(1, domain=self.good[0].name, event="delivery")[-1]
-        self.assertTrue(record["queue_id"])
-
-
-class PostfixLmtp(Front):
-    """README: Postfix over LMTP."""
-
-    heading, kind = "Postfix over LMTP", PostfixByReadme
-
-
-class PostfixSmtp(Front):
-    """README: Postfix over SMTP."""
-
-    heading, kind = "Postfix over SMTP", PostfixByReadme
-
-
-class EximSmtp(Front):
-    """README: Exim over SMTP."""
-
-    heading, kind = "Exim over SMTP", EximByReadme
-
-
-class EximLmtp(Front):
-    """README: Exim over LMTP."""
-
-    heading, kind = "Exim over LMTP", EximByReadme
-
-
-class SendmailLmtp(Front):
-    """README: Sendmail."""
-
-    heading, kind = "Sendmail", SendmailByReadme
 
 
 class PostfixWithAlias(Postfix):

@@ -60,6 +60,7 @@ pid_file_path = {self.path("exim.pid")}
 local_interfaces = {self.address}
 daemon_smtp_ports = {self.port}
 keep_environment =
+exim_path = {binary()}
 host_lookup =
 helo_lookup_domains =
 rfc1413_query_timeout = 0s
@@ -97,9 +98,12 @@ log_selector = +smtp_confirmation +tls_cipher +tls_sni +deliver_time
         """Ids of the messages in the queue."""
         return re.findall(r"^\s*\S+\s+\S+\s+(\S{6}-\S{6}-\S{2})", self.command("-bp"), re.M)
 
-    def flush(self):
+    def flush(self, wait=True):
         """Forces a queue run over everything, and waits for its end."""
-        return self.command("-qff")
+        if wait:
+            return self.command("-qff")
+        return subprocess.Popen([binary(), "-C", self.path("exim.conf"), "-qff"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def log_of(self, recipient):
         """Delivery lines of the main log that name a recipient: (sign, rest)."""
@@ -200,3 +204,51 @@ begin retry
         """Hands a message in on its port; the Outcome of that."""
         from .client import send
         return send(f"{self.address}:{self.port}", sender, rcpts, data, **options)
+
+
+class EximBySnippet(Exim):
+    """The MTA in front, with the parts of `snippet` in the sections that they name."""
+
+    def __init__(self, directory, parts, address="127.0.0.41"):
+        parts = {file.split("/")[-2]: text for file, text in parts.items()}
+        super().__init__(directory, "front.lab", address, f"""
+domainlist local_domains = front.lab
+acl_smtp_rcpt = accept_all
+{parts["main"]}
+begin acl
+accept_all:
+  accept
+begin routers
+{parts["router"]}
+begin transports
+{parts["transport"]}
+begin retry
+* * F,2h,1s
+""")
+
+    @property
+    def log(self):
+        """What it logged."""
+        return self.mainlog
+
+    def submit(self, sender, rcpts, data=None, **options):
+        """Hands a message in on its port; the Outcome of that."""
+        from .client import send
+        return send(f"{self.address}:{self.port}", sender, rcpts, data, **options)
+
+    def outcomes(self, rcpt):
+        """(status, text) of each try for a recipient."""
+        return [({"==": "deferred", "**": "bounced"}.get(sign, "sent"), text)
+                for sign, text in self.log_of(rcpt)]
+
+    def waiting(self, domain):
+        """How many recipients in that domain are in the queue."""
+        return len(re.findall(rf"^\s+\S+@{re.escape(domain)}$", self.command("-bp"), re.M))
+
+    def purge(self):
+        """Empties the queue."""
+        for path in glob.glob(self.path("spool", "input", "**", "*-[HDJ]"), recursive=True):
+            try:
+                os.remove(path)
+            except FileNotFoundError:
+                pass

@@ -63,6 +63,17 @@ def set_up_etc(directory):
         subprocess.run(["mount", "--bind", copy, os.path.realpath(path)], check=True)
 
 
+def set_up_users(users):
+    """Adds users {name: (id, home)}, each with a group of its own, to the private copies."""
+    for path, line in (("/etc/passwd", "{name}:x:{id}:{id}::{home}:/usr/sbin/nologin\n"),
+                       ("/etc/group", "{name}:x:{id}:\n")):
+        with open(path, "r+", encoding="utf-8") as file:
+            text = file.read()
+            for name, (number, home) in users.items():
+                if f"{name}:" not in text:
+                    file.write(line.format(name=name, id=number, home=home))
+
+
 def scratch(keep=None):
     """A directory for one lab, readable to the users that the servers drop to.
 

@@ -151,8 +151,8 @@ class Postfix:
         return {r["address"]: r.get("delay_reason", "") for m in self.queue()
                 if m["queue_name"] == "deferred" for r in m["recipients"]}
 
-    def flush(self):
-        """Tries the whole queue at once."""
+    def flush(self, wait=True):
+        """Tries the whole queue at once; never waits for the end of that."""
         run("postqueue", "-c", self.path("conf"), "-f")
 
     def flush_until_empty(self, timeout=30):
@@ -253,6 +253,54 @@ class PostfixFront(Submitting):
             "smtp_tls_security_level": "none", "lmtp_tls_security_level": "none",
             **(settings or {})})
         self.address = address
+
+
+class PostfixBySnippet(Postfix):
+    """The MTA in front, with the lines of `snippet` at the end of a configuration that they must
+    prevail over."""
+
+    def __init__(self, directory, parts, address="127.0.0.31"):
+        self.parts = dict(parts)
+        super().__init__(directory, "front.lab", [address], {
+            "smtpd_relay_restrictions": "permit_mynetworks,reject", "relayhost": "[192.0.2.1]",
+            "smtp_tls_security_level": "encrypt", "lmtp_tls_security_level": "encrypt",
+            "smtp_fallback_relay": "[192.0.2.1]", "lmtp_fallback_relay": "192.0.2.1",
+            "bounce_queue_lifetime": "5d"})
+        self.address = address
+
+    def configure(self, **changes):
+        """The common files, then the parts at their ends."""
+        super().configure(**changes)
+        for file, text in self.parts.items():
+            path = self.path("conf", os.path.relpath(file, "/etc/postfix"))
+            with open(path, "r+", encoding="utf-8") as old:
+                old.seek(0, os.SEEK_END)
+                old.write(text)
+            os.utime(path, (time.time() - 60,) * 2)
+
+    @property
+    def log(self):
+        """What it logged."""
+        return self.maillog
+
+    def submit(self, sender, rcpts, data=None, **options):
+        """Hands a message in on its port; the Outcome of that."""
+        from .client import send
+        return send(f"{self.address}:{self.port}", sender, rcpts, data, **options)
+
+    def outcomes(self, rcpt):
+        """(status, text) of each try for a recipient."""
+        return [(status, f"{dsn} {text}") for dsn, status, text in self.log_of(rcpt)]
+
+    def waiting(self, domain):
+        """How many recipients in that domain are in the queue; a message on its way from one
+        queue to another is listed twice."""
+        return len({r["address"] for m in self.queue() for r in m["recipients"]
+                    if r["address"].endswith("@" + domain)})
+
+    def purge(self):
+        """Empties the queue."""
+        run("postsuper", "-c", self.path("conf"), "-d", "ALL")
 
 
 def _host(address):

@@ -12,14 +12,18 @@ class LabError(Exception):
 
 
 def wait_for(predicate, what, timeout=10.0, every=0.01):
-    """Polls until `predicate()` is true and returns its value; LabError after `timeout` seconds."""
+    """Polls until `predicate()` is true and returns its value; LabError after `timeout` seconds.
+
+    what: words, or a function that gives them when they are needed.
+    """
     end = time.monotonic() + timeout
     while True:
         value = predicate()
         if value:
             return value
         if time.monotonic() > end:
-            raise LabError(f"waited {timeout} s in vain for {what}")
+            words = what() if callable(what) else what
+            raise LabError(f"waited {timeout} s in vain for {words}")
         time.sleep(every)
 
 

@@ -4,11 +4,14 @@ Program, m4 and the files of sendmail-cf come from build/lab/sendmail, where con
 puts them. Each instance has its own configuration, made by m4 from an .mc text, and its own queue.
 """
 
+import glob
 import os
+import re
 import subprocess
 
 from .exim import ROOT
 from .procs import Daemon, LabError, port_open, run, wait_for
+from .syslog import Syslog
 
 PLACE = os.environ.get("LAB_SENDMAIL", os.path.join(ROOT, "build/lab/sendmail"))
 CF = os.path.join(PLACE, "usr/share/sendmail/cf/")
@@ -25,6 +28,8 @@ define(`confPID_FILE', `{dir}/sendmail.pid')dnl
 define(`confCONTROL_SOCKET_NAME', `')dnl
 define(`confDOMAIN_NAME', `{name}')dnl
 define(`confTO_IDENT', `0')dnl
+define(`confQUEUE_LA', `1000')dnl
+define(`confREFUSE_LA', `1000')dnl
 define(`confTO_QUEUERETURN', `5d')dnl
 define(`confDEF_USER_ID', ``65534:65534'')dnl
 FEATURE(`no_default_msa')dnl
@@ -86,9 +91,12 @@ class SendmailFront:
         """What mailq prints: each message with the reason why it waits."""
         return self.command("-bp")
 
-    def flush(self):
+    def flush(self, wait=True):
         """A whole queue run, and its end awaited; its words."""
-        return self.command("-q", "-v")
+        if wait:
+            return self.command("-q", "-v")
+        return subprocess.Popen([*self.argv, "-q", "-v"], env={**os.environ, **self.env},
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def wait_queued(self, word, timeout=30):
         """Waits until mailq tells `word` and returns its text."""
@@ -99,3 +107,45 @@ class SendmailFront:
         """Hands a message in on its port; the Outcome of that."""
         from .client import send
         return send(f"{self.address}:{self.port}", sender, rcpts, data, **options)
+
+
+class SendmailBySnippet(SendmailFront):
+    """The MTA in front, with the lines of `snippet` at the end of sendmail.mc."""
+
+    def __init__(self, directory, parts):
+        super().__init__(directory, parts["/etc/mail/sendmail.mc"])
+        self.syslog = Syslog(directory)
+
+    def start(self):
+        """Its log first."""
+        self.syslog.start()
+        return super().start()
+
+    def stop(self):
+        """Its log last."""
+        super().stop()
+        self.syslog.stop()
+
+    @property
+    def log(self):
+        """What it logged."""
+        return self.syslog.text
+
+    def outcomes(self, rcpt):
+        """(status, text) of each try for a recipient."""
+        found = re.findall(rf"to=(?:<[^>]*>,)*<{re.escape(rcpt)}>.*? dsn=([245])([\d.]+),"
+                           r"(?: reply=.*?,)? stat=(.*)", self.log)
+        return [({"2": "sent", "4": "deferred", "5": "bounced"}[kind], f"{kind}{rest} {text}")
+                for kind, rest, text in found]
+
+    def waiting(self, domain):
+        """How many recipients in that domain are in the queue."""
+        return len(re.findall(rf"<\S+@{re.escape(domain)}>$", self.queue(), re.M))
+
+    def purge(self):
+        """Empties the queue."""
+        for path in glob.glob(self.path("queue", "*")):
+            try:
+                os.remove(path)
+            except FileNotFoundError:
+                pass

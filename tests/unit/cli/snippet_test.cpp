@@ -1,0 +1,222 @@
+#include "cli/snippet.h"
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "cli/commands.h"
+#include "cli/snippet_command.h"
+
+namespace {
+
+struct Outcome {
+  int status;
+  std::string out;
+  std::string err;
+};
+
+// `config`: nothing where there is no file. `installed`: what the MTA says of its version.
+Outcome run(const std::vector<std::string>& arguments, const std::string& config = "",
+            const std::string& installed = "") {
+  std::ostringstream out;
+  std::ostringstream err;
+  cli::World world;
+  world.default_config = "/etc/sternpost/sternpost.toml";
+  world.load = [&](const config::Path&) {
+    config::Surroundings surroundings;
+    surroundings.today = std::chrono::sys_days(std::chrono::year{2026} / 6 / 1);
+    surroundings.host_name = [] { return std::string("edge.example.com"); };
+    return config::load_sources({{"x.toml", config}}, surroundings);
+  };
+  world.shell = [&](const std::string&) { return installed; };
+  const int status = cli::run(arguments, {out, err}, world);
+  return {status, out.str(), err.str()};
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+const cli::Addresses usual;
+
+}  // namespace
+
+TEST_CASE("a version is numbers, and whatever comes behind") {
+  for (const std::string good : {"3.7", "3.7.11", "4.96", "6.8.0p2", "8.17.1.9/Debian-2+deb12u2",
+                                 "3.11-20250101"}) {
+    CAPTURE(good);
+    const auto version = cli::parse_version(good);
+    REQUIRE(version);
+    CHECK(version->text == good);
+  }
+  for (const std::string bad : {"", "3", "3.", ".7", "x", "3.x", "3.7 or so", "3.7\n", "-3.7"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(cli::parse_version(bad));
+  }
+  const auto below = [](const std::string& a, const std::string& b) {
+    return cli::parse_version(a)->below(*cli::parse_version(b));
+  };
+  CHECK(below("3.9.1", "3.10"));
+  CHECK_FALSE(below("3.10", "3.10"));
+  CHECK_FALSE(below("3.10.5", "3.10"));
+  CHECK_FALSE(below("4.0", "3.10"));
+}
+
+TEST_CASE("the version is found in what each MTA says") {
+  const auto found = [](cli::Mta mta, const std::string& output) {
+    const auto version = cli::found_version(mta, output);
+    return version ? version->text : "";
+  };
+  CHECK(found(cli::Mta::Postfix, "3.7.11\n") == "3.7.11");
+  CHECK(found(cli::Mta::Exim, "Exim version 4.96 #2 built 01-Jan-2026 10:00:00\nCopyright") ==
+        "4.96");
+  CHECK(found(cli::Mta::Sendmail, "Version 8.17.1.9/Debian-2+deb12u2\n") ==
+        "8.17.1.9/Debian-2+deb12u2");
+  CHECK(found(cli::Mta::OpenSmtpd, "version: OpenSMTPD 6.8.0p2\nusage: smtpd") == "6.8.0p2");
+  for (const cli::Mta mta : {cli::Mta::Postfix, cli::Mta::Exim, cli::Mta::Sendmail,
+                             cli::Mta::OpenSmtpd}) {
+    CHECK(found(mta, "").empty());
+    CHECK(found(mta, "sh: not found\n").empty());
+  }
+}
+
+TEST_CASE("snippet: lines fit the version") {
+  const auto text = [](cli::Mta mta, cli::Via via, const std::string& version) {
+    const auto parts = cli::snippet(mta, via, *cli::parse_version(version), usual);
+    return parts ? cli::printed(mta, *parts) : "error: " + parts.error().text;
+  };
+  using cli::Mta;
+  using cli::Via;
+  CHECK(has(text(Mta::Postfix, Via::Lmtp, "3.7"), "lmtp_fallback_relay="));
+  CHECK_FALSE(has(text(Mta::Postfix, Via::Lmtp, "3.0.4"), "fallback"));
+  CHECK(has(text(Mta::Postfix, Via::Map, "3.9.2"), "socketmap:inet:127.0.0.1:8461:QUERY\n"));
+  CHECK(has(text(Mta::Postfix, Via::Map, "3.10"), "127.0.0.1:8461:QUERYwithTLSRPT\n"));
+  CHECK(has(text(Mta::Postfix, Via::Milter, "3.7"), "{ inet:127.0.0.1:8891, connect_timeout"));
+  CHECK(has(text(Mta::Postfix, Via::Milter, "2.11"), "milter_default_action = tempfail"));
+  CHECK(text(Mta::Postfix, Via::Map, "2.10") ==
+        "error: Postfix 2.10 is too old: by map it must be 2.11 or newer");
+  CHECK(text(Mta::OpenSmtpd, Via::Lmtp, "6.0.3") ==
+        "error: OpenSMTPD 6.0.3 is too old: by lmtp it must be 6.4 or newer");
+  CHECK(text(Mta::Exim, Via::Milter, "4.96") ==
+        "error: Exim cannot be attached by milter; by smtp, lmtp, transparent");
+}
+
+TEST_CASE("snippet: every text is whole in every version") {
+  for (const cli::Mta mta : {cli::Mta::Postfix, cli::Mta::Sendmail, cli::Mta::Exim,
+                             cli::Mta::OpenSmtpd}) {
+    for (const std::string_view name : {"lmtp", "smtp", "map", "milter", "transparent"}) {
+      const auto via = *cli::parse_via(name);
+      for (const std::string version : {"2.6", "3.0", "3.10", "4.96", "6.8", "8.17", "99.0"}) {
+        const auto parts = cli::snippet(mta, via, *cli::parse_version(version), usual);
+        if (!parts) continue;
+        const std::string text = cli::printed(mta, *parts);
+        CAPTURE(text);
+        CHECK_FALSE(parts->empty());
+        for (const cli::Part& part : *parts) {
+          CHECK(part.file.starts_with("/etc/"));
+          CHECK(part.text.ends_with('\n'));
+        }
+        CHECK_FALSE(std::regex_search(text, std::regex("@[A-Z_]+@|\n\\?|==> *\n")));
+      }
+    }
+  }
+}
+
+TEST_CASE("snippet: the address is the listener's, in each MTA's words") {
+  const std::string config =
+      "[[listen]]\nprotocol = \"smtp\"\naddress = \"[::1]:2525\"\n"
+      "[[listen]]\nprotocol = \"lmtp\"\naddress = \"0.0.0.0:2424\"\n"
+      "[[listen]]\nprotocol = \"lmtp\"\naddress = \"127.0.0.9:2425\"\n";
+  const auto printed = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "snippet");
+    const Outcome outcome = run(words, config);
+    CHECK(outcome.status == 0);
+    CHECK_FALSE(has(outcome.err, "these lines are for 1"));
+    return outcome.out;
+  };
+  CHECK(has(printed({"postfix"}), "= sternpost:inet:127.0.0.1:2424\n"));  // nobody dials 0.0.0.0
+  CHECK(has(printed({"postfix", "--via", "smtp"}), "= sternpost:[::1]:2525\n"));
+  CHECK(has(printed({"sendmail"}), "`sternpost:[127.0.0.1]'"));
+  CHECK(has(printed({"sendmail", "--via", "smtp"}), "`sternpost:[IPv6:::1]'"));
+  CHECK(has(printed({"exim"}), "route_list = * \"<; ::1\"\n"));
+  CHECK(has(printed({"exim"}), "port = 2525\n"));
+  CHECK(has(printed({"opensmtpd"}), "\"lmtp://127.0.0.10:2424\" }"));
+  CHECK(has(printed({"postfix", "--listen", "unix:/run/x"}), "= sternpost:unix:/run/x\n"));
+  CHECK(has(printed({"sendmail", "--via", "milter", "--listen", "unix:/run/m"}), "S=unix:/run/m,"));
+  CHECK(has(printed({"postfix", "--via", "milter", "--listen", "inet6:99@::1"}),
+            "{ inet:[::1]:99,"));
+}
+
+TEST_CASE("snippet: says what it assumes") {
+  const Outcome nothing = run({"snippet", "exim"});
+  CHECK(nothing.status == 0);
+  CHECK(has(nothing.err, "no Exim is installed: these lines are for Exim 4.96"));
+  CHECK(has(nothing.err, "these lines are for 127.0.0.1:10025\n"));
+  const Outcome found = run({"snippet", "postfix", "--via", "smtp"}, "[[listen]]\n", "3.10.2\n");
+  CHECK(found.err == "Postfix 3.10.2 is installed\n");
+  const Outcome other = run({"snippet", "postfix", "--version", "3.7"}, "[[listen]]\n");
+  CHECK(other.err == "/etc/sternpost/sternpost.toml has no lmtp listener: these lines are for "
+                     "127.0.0.1:10024\n");
+  CHECK(run({"snippet", "postfix", "-c", "x.toml"}, "[[listen]]\nnonsense = 1\n").status == 78);
+}
+
+TEST_CASE("snippet: a wrong word is wrong usage, and prints no lines") {
+  const std::vector<std::vector<std::string>> wrong{
+      {"snippet"}, {"snippet", "qmail"}, {"snippet", "Postfix"},
+      {"snippet", "postfix", "--via", "uucp"}, {"snippet", "exim", "--via", "map"},
+      {"snippet", "postfix", "--version", "x"}, {"snippet", "postfix", "--version", ""},
+      {"snippet", "postfix", "--version", "2.0"}, {"snippet", "postfix", "--listen", "here"},
+      {"snippet", "postfix", "--listen", ""}, {"snippet", "exim", "--listen", "unix:/run/x"},
+      {"snippet", "opensmtpd", "--listen", "[::1]:24"},
+      {"snippet", "sendmail", "--via", "milter", "--listen", "8891"},
+      {"snippet", "sendmail", "--via", "milter", "--listen", "inet:1@x')"},
+      {"snippet", "postfix", "--listen", "unix:/a\nb = c"}, {"snippet", "postfix", "exim"}};
+  for (const auto& arguments : wrong) {
+    CAPTURE(arguments);
+    const Outcome outcome = run(arguments);
+    CHECK(outcome.status == 2);
+    CHECK(outcome.out.empty());
+    CHECK_FALSE(outcome.err.empty());
+  }
+}
+
+TEST_CASE("snippet --json: the same parts") {
+  const Outcome outcome = run({"snippet", "postfix", "--version", "3.7", "--json"});
+  const auto reply = nlohmann::json::parse(outcome.out);
+  CHECK(reply["schema"] == 1);
+  CHECK(reply["via"] == "lmtp");
+  REQUIRE(reply["parts"].size() == 2);
+  CHECK(reply["parts"][1]["file"] == "/etc/postfix/master.cf");
+  CHECK(has(run({"snippet", "postfix", "--version", "3.7"}).out,
+            reply["parts"][1]["text"].get<std::string>()));
+}
+
+TEST_CASE("README and guides have the lines that snippet prints") {
+  const std::filesystem::path root = std::filesystem::path(STERNPOST_TESTS_DIR).parent_path();
+  const std::regex block("`sternpost (snippet [^`]*)`[^`\n]*:\n\n```\n([^`][\\s\\S]*?)\n```\n");
+  for (const auto& [name, least] : std::vector<std::pair<std::string, std::size_t>>{
+           {"README.md", 1}, {"docs/postfix.md", 2}, {"docs/sendmail.md", 2},
+           {"docs/exim.md", 2}, {"docs/opensmtpd.md", 1}}) {
+    const std::string text = read(root / name);
+    std::size_t count = 0;
+    for (auto at = std::sregex_iterator(text.begin(), text.end(), block);
+         at != std::sregex_iterator(); ++at, ++count) {
+      std::istringstream words((*at)[1].str());
+      const std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
+      CAPTURE(name, arguments);
+      const Outcome outcome = run(arguments);
+      CHECK(outcome.status == 0);
+      CHECK(outcome.out == (*at)[2].str() + "\n");
+    }
+    CAPTURE(name);
+    CHECK(count >= least);
+  }
+}
