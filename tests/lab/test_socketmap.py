@@ -117,6 +117,7 @@ class Map(LabCase):
         cls.bad_name = domain("badname.example", {"name": "mx.badname.example",
                                                   "cert": "wrong"}, signing=None,
                               sts="enforce")
+        cls.stripped = domain("stripped.example", {"starttls": False}, signing=None, sts="enforce")
         cls.unlisted = domain("unlisted.example", signing=None, sts={"mx": ["mx.other.example"]})
         cls.mismatch = domain("mismatch.example", {"tlsa": WRONG})
         cls.mismatch_sts = domain("mismatchsts.example", {"tlsa": WRONG}, sts="enforce")
@@ -210,6 +211,7 @@ class Map(LabCase):
     def test_wrong_certificate_under_an_enforce_policy(self):
         self.kept(self.bad_cert, "not verified")
         self.kept(self.bad_name, "not verified")
+        self.kept(self.stripped, "TLS is required, but was not offered")
 
     def test_host_that_the_policy_does_not_list(self):
         self.kept(self.unlisted, "TLS configuration problem")

@@ -386,5 +386,6 @@ TEST_CASE("map client: the use of an exception is written down") {
   CHECK(client->read() == "OK may");
   const auto records = world.log.records(audit::Event::exception);
   REQUIRE(records.size() == 1);
-  CHECK(records[0].reason.starts_with("ticket 1"));
+  REQUIRE(records[0].reason);
+  CHECK(records[0].reason->starts_with("ticket 1"));
 }
