@@ -1,5 +1,5 @@
-// What tls_policy() looks at: the hosts of a survey sorted by what became of them, what the operator
-// asks of the domain, and the pieces of a map's text. Inside tls_policy*.cpp only.
+// What tls_policy() looks at: the hosts of a survey sorted by what became of them, what the
+// operator asks of the domain, and the pieces of a map's text. Inside tls_policy*.cpp only.
 #pragma once
 
 #include <optional>
@@ -11,8 +11,8 @@
 
 namespace policy {
 
-// Octets of the names in `match`, and of the policy's lines; Postfix takes 100000 in all, Sendmail's
-// rewriting about 1000.
+// Octets of the names in `match`, and of the policy's lines; Postfix takes 100000 in all,
+// Sendmail's rewriting about 1000.
 inline constexpr std::size_t longest_match = 16384;
 inline constexpr std::size_t longest_policy = 16384;
 inline constexpr std::size_t longest_sendmail_match = 512;

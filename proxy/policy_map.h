@@ -1,8 +1,8 @@
-// PolicyMap: the socket map protocol of Postfix and Sendmail. Each client is one coroutine: it reads
-// what is there, answers every complete question in order with one write, and asks for all domains
-// of a batch at once. A client that breaks the framing is told so and dropped; one that does not
-// take its answers, or sends half a question, is cut. Lives on the thread of its worker. What is
-// answered: proxy/policy_answers.
+// PolicyMap: the socket map protocol of Postfix and Sendmail. Each client is one coroutine: it
+// reads what is there, answers every complete question in order with one write, and asks for all
+// domains of a batch at once. A client that breaks the framing is told so and dropped; one that
+// does not take its answers, or sends half a question, is cut. Lives on the thread of its worker.
+// What is answered: proxy/policy_answers.
 #pragma once
 
 #include <memory>

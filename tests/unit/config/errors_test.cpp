@@ -321,7 +321,8 @@ TEST_CASE("the policy map's addresses are its own") {
                                 "sendmail_listen = \"unix:/run/x.sock\"")) == Lines{});
   CHECK(errors_of(with_listener("[socketmap]\nlisten = \"127.0.0.1:8461\"\n"
                                 "sendmail_listen = \"0.0.0.0:8461\"")) ==
-        Lines{"main.toml:3:19: error: 0.0.0.0:8461 is taken by socketmap.listen at main.toml:2:10"});
+        Lines{"main.toml:3:19: error: 0.0.0.0:8461 is taken by socketmap.listen at "
+              "main.toml:2:10"});
   CHECK(errors_of("[[listen]]\naddress = \"127.0.0.1:8461\"\n[socketmap]\n"
                   "listen = \"127.0.0.1:8461\"\n") ==
         Lines{"main.toml:4:10: error: 127.0.0.1:8461 is taken by a [[listen]] at main.toml:2:11"});

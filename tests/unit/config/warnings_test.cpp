@@ -59,8 +59,8 @@ TEST_CASE("clients: an open relay and an empty list are warned of") {
 TEST_CASE("a policy map that others can reach is warned of") {
   CHECK(warnings_of(with_listener("[socketmap]\nlisten = \"192.0.2.1:8461\"\n"
                                   "sendmail_listen = \"[::]:5461\"")) ==
-        Lines{"main.toml:2:10: warning: 192.0.2.1:8461 is not loopback: whoever reaches it may ask, "
-              "and an answer can be forged on the way",
+        Lines{"main.toml:2:10: warning: 192.0.2.1:8461 is not loopback: whoever reaches it may "
+              "ask, and an answer can be forged on the way",
               "main.toml:3:19: warning: [::]:5461 is not loopback: whoever reaches it may ask, and "
               "an answer can be forged on the way"});
   CHECK(warnings_of(with_listener("[socketmap]\nlisten = \"[::1]:8461\"\n"

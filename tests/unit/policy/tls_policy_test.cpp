@@ -108,7 +108,7 @@ TEST_CASE("map: a policy that is not there yet makes the mail wait") {
   }
 }
 
-TEST_CASE("map: DANE behind a secure MX is never switched off by `secure`") {
+TEST_CASE("map: DANE behind a secure MX is never switched off") {
   for (const StsMode mode : {StsMode::enforce, StsMode::testing, StsMode::none}) {
     Asked asked = with(mode);
     asked.setup.with(pt::usable());

@@ -186,7 +186,8 @@ TEST_CASE("map client: each map name has its listener") {
     REQUIRE(postfix->ask(std::string(map) + " a.example"));
     CHECK(postfix->read() == "OK encrypt");
   }
-  for (const char* const question : {"sts a.example", "query a.example", "QUERY", "", " a.example"}) {
+  for (const char* const question :
+       {"sts a.example", "query a.example", "QUERY", "", " a.example"}) {
     REQUIRE(postfix->ask(question));
     CHECK(postfix->read().starts_with("PERM "));
   }

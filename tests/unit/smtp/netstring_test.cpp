@@ -34,8 +34,9 @@ TEST_CASE("every beginning of a netstring waits for more") {
 
 TEST_CASE("what is no netstring is told from the first octet that shows it") {
   for (const char* const text :
-       {":", ",", "x", " 5:hello,", "-1:", "+5:hello,", "05:hello,", "00:,", "5;hello,", "5 :hello,",
-        "5:hello;", "5:helloo,", "0:x", "GET / HTTP/1.1\r\n", "QUERY example.com\n", "\n", "1a:x,"}) {
+       {":", ",", "x", " 5:hello,", "-1:", "+5:hello,", "05:hello,", "00:,", "5;hello,",
+        "5 :hello,", "5:hello;", "5:helloo,", "0:x", "GET / HTTP/1.1\r\n",
+        "QUERY example.com\n", "\n", "1a:x,"}) {
     CAPTURE(text);
     CHECK(state_of(text) == State::bad);
   }
@@ -56,7 +57,8 @@ TEST_CASE("a length over the limit is refused from its digits") {
 
 TEST_CASE("what is written is read again") {
   std::string out;
-  for (const std::string& payload : {std::string(), std::string("NOTFOUND "), std::string(99, ',')}) {
+  for (const std::string& payload :
+       {std::string(), std::string("NOTFOUND "), std::string(99, ',')}) {
     const std::size_t before = out.size();
     smtp::append_netstring(out, payload);
     const auto frame = smtp::netstring_at(std::string_view(out).substr(before), limit);
