@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds answer_stands = 10s;
+constexpr std::chrono::seconds answer_stands = 30s;
 constexpr std::chrono::seconds failure_stands = 5s;
 constexpr std::chrono::seconds unfinished_stands = 1s;
 // Postfix waits for 100 seconds, Sendmail's FEATURE(`sts') for five.

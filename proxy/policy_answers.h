@@ -1,7 +1,7 @@
 // PolicyAnswers: the policy map's replies, ready to be sent, for as long as they may stand: one
 // survey a domain however many ask, a hash look-up while its answer is known. A reply stands for
-// ten seconds, so that Postfix sees a change of what is published about as soon as a delivery
-// would; forget() and clear() end that at once. Bounded. Lives on the thread of its worker. Used by
+// half a minute beyond what is known of the domain, five seconds where mail has to wait; forget()
+// and clear() end that at once. Bounded. Lives on the thread of its worker. Used by
 // proxy/policy_map.
 #pragma once
 
