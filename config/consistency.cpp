@@ -94,6 +94,59 @@ void judge_downgrade(Reading& reading) {
                 "on_downgrade = \"defer\" is not part of this version");
 }
 
+bool loopback(const Address& address) {
+  const auto* tcp = std::get_if<Tcp>(&address);
+  return !tcp || network("127.0.0.0/8").contains(tcp->address) ||
+         network("::1/128").contains(tcp->address);
+}
+
+// The addresses of other sections, against [[listen]] and each other.
+void judge_other_addresses(Reading& reading) {
+  const Config& config = reading.config;
+  struct One {
+    std::string key;
+    std::string owner;
+    const std::optional<Address>& address;
+  };
+  std::vector<std::optional<Address>> relay;
+  std::vector<One> taken;
+  relay.reserve(config.listen.size());
+  for (std::size_t i = 0; i < config.listen.size(); ++i) {
+    const std::string key = element("listen", i) + ".address";
+    if (!reading.is_good(key)) continue;
+    relay.emplace_back(config.listen[i].address);
+    taken.push_back({key, "a [[listen]]", relay.back()});
+  }
+  for (const One& one : {One{"socketmap.listen", "socketmap.listen", config.socketmap.listen},
+                         One{"socketmap.sendmail_listen", "socketmap.sendmail_listen",
+                             config.socketmap.sendmail_listen},
+                         One{"admin.listen", "admin.listen", config.admin.listen}}) {
+    if (!one.address || !reading.is_good(one.key)) continue;
+    for (const One& other : taken) {
+      if (!overlap(*one.address, *other.address)) continue;
+      const Place first = reading.place(other.key);
+      reading.error(reading.place(one.key),
+                    text_of(*one.address) + " is taken by " + other.owner + " at " + first.file +
+                        ":" + std::to_string(first.line) + ":" + std::to_string(first.column));
+      break;
+    }
+    taken.push_back(one);
+  }
+}
+
+// The protocol knows no client: whoever reaches the address may ask.
+void judge_socketmap(Reading& reading) {
+  const Socketmap& socketmap = reading.config.socketmap;
+  const auto judge = [&](const std::string& key, const std::optional<Address>& address) {
+    if (!address || loopback(*address)) return;
+    reading.warning(reading.place("socketmap." + key),
+                    text_of(*address) + " is not loopback: whoever reaches it may ask, and an " +
+                        "answer can be forged on the way");
+  };
+  judge("listen", socketmap.listen);
+  judge("sendmail_listen", socketmap.sendmail_listen);
+}
+
 void judge_listeners(Reading& reading, const Surroundings& surroundings) {
   const auto& all = reading.config.listen;
   if (all.empty() && reading.whole) {
@@ -174,12 +227,6 @@ void warn_of_weakness(Reading& reading) {
   if (!config.dane.enabled) {
     reading.warning(reading.place("dane.enabled"), "DANE is turned off");
   }
-}
-
-bool loopback(const Address& address) {
-  const auto* tcp = std::get_if<Tcp>(&address);
-  return !tcp || network("127.0.0.0/8").contains(tcp->address) ||
-         network("::1/128").contains(tcp->address);
 }
 
 // Whether report mail can be signed with that key: the daemon would not start without.
@@ -277,6 +324,8 @@ void judge_rest(Reading& reading, const Surroundings& surroundings) {
 
 void judge_consistency(Reading& reading, const Surroundings& surroundings) {
   judge_listeners(reading, surroundings);
+  judge_other_addresses(reading);
+  judge_socketmap(reading);
   judge_downgrade(reading);
   judge_rules(reading);
   judge_exceptions(reading, surroundings.today);

@@ -50,7 +50,6 @@ Section milter_rule() {
 Section socketmap() {
   return Builder<Socketmap>("socketmap", "Answers policy maps.",
                             [](Config& c) -> Socketmap& { return c.socketmap; })
-      .missing("policy maps are not part of this version")
       .add("listen", &Socketmap::listen, "Postfix: the maps QUERY and QUERYwithTLSRPT.",
            {.example = "\"127.0.0.1:8461\""})
       .add("sendmail_listen", &Socketmap::sendmail_listen, "Sendmail: FEATURE(`sts').",

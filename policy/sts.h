@@ -73,9 +73,11 @@ struct StsActive {
 struct StsUnavailable {  // a valid record, but no policy, and none cached
   std::string id;
   StsFailure failure;
+  bool pending = false;  // whoever asked would not wait longer; the fetch goes on
 };
 struct StsUnknown {  // the TXT look-up failed and nothing is cached
   std::string reason;
+  bool pending = false;  // as above: there is no answer yet
 };
 using StsState = std::variant<StsAbsent, StsActive, StsUnavailable, StsUnknown>;
 

@@ -202,11 +202,13 @@ StsState StsEngine::Core::unfinished(const base::Domain& domain, Progress& progr
   if (progress.id.empty()) {
     StsUnknown unknown;
     unknown.reason = "TXT _mta-sts." + domain.str() + ": no answer yet";
+    unknown.pending = true;
     return unknown;
   }
   StsUnavailable unavailable;
   unavailable.id = progress.id;
   unavailable.failure = fetch_failure("the policy of " + domain.str() + " is not fetched yet");
+  unavailable.pending = true;
   return unavailable;
 }
 

@@ -12,7 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "proxy/listener_socket.h"
+#include "proxy/listener.h"
+#include "proxy/policy_map.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
 
@@ -39,13 +40,31 @@ class Advisor {
                                         std::vector<std::string>& kept);
   // No more connections; answers under way are not waited for.
   void stop();
+  // The domain's policy was purged or fetched anew by the operator.
+  void forget(const base::Domain& domain);
+  // As Server::listening().
+  std::vector<Server::Listening> listening() const;
 
  private:
   using Guard = boost::asio::executor_work_guard<boost::asio::io_context::executor_type>;
 
+  struct Entry {
+    config::Address address;
+    MapListener kind;
+    std::shared_ptr<Listener> listener;
+  };
+  base::Result<void, StartError> open_map(const std::optional<config::Address>& address,
+                                          MapListener kind, PassedSockets& passed);
+  void begin(MapListener kind, std::shared_ptr<Listener> listener, Descriptor connection,
+             Peer peer);
+  static asio::awaitable<void> live(PolicyMap& map, MapListener kind,
+                                    std::shared_ptr<Listener> listener, Channel::Socket socket);
+
   boost::asio::io_context& home_;
   Shared& shared_;
   std::unique_ptr<Worker> worker_;
+  std::unique_ptr<PolicyMap> map_;  // before the worker's io_context ends, and with it its clients
+  std::vector<Entry> entries_;
   std::optional<Guard> guard_;
   std::thread thread_;
 };

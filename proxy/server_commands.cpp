@@ -68,11 +68,12 @@ struct StateText {
   }
 };
 
-asio::awaitable<void> refresh(policy::StsEngine& engine, base::Domain domain,
+asio::awaitable<void> refresh(policy::StsEngine& engine, Advisor* advisor, base::Domain domain,
                               Control::Answer answer) {
   json reply;
   try {
     const policy::StsState state = co_await engine.refresh(domain, refresh_wait);
+    if (advisor) advisor->forget(domain);
     reply = std::visit(StateText(), state);
     reply["domain"] = domain.str();
   } catch (const std::exception& error) {
@@ -104,7 +105,11 @@ json Daemon::status() const {
   out["sessions"] = services_->shared().sessions.load();
   out["weakenings"] = global_weakenings(*config_);
   out["listeners"] = json::array();
-  for (const auto& one : server_->listening()) {
+  auto listening = server_->listening();
+  if (advisor_) {
+    for (auto& one : advisor_->listening()) listening.push_back(std::move(one));
+  }
+  for (const auto& one : listening) {
     json listener;
     listener["address"] = one.address;
     listener["protocol"] = one.protocol;
@@ -154,7 +159,8 @@ void Daemon::add_policy_commands(std::map<std::string, Control::Command>& comman
   commands["policy refresh"] = [this](const json& request, const Control::Answer& answer) {
     const auto domain = domain_of(request);
     if (!domain) return answer(failure(domain.error().text));
-    asio::co_spawn(home_, refresh(services_->sts(), *domain, answer), asio::detached);
+    asio::co_spawn(home_, refresh(services_->sts(), advisor_.get(), *domain, answer),
+                   asio::detached);
   };
   commands["policy purge"] = [this](const json& request, const Control::Answer& answer) {
     const auto domain = domain_of(request);
@@ -163,6 +169,7 @@ void Daemon::add_policy_commands(std::map<std::string, Control::Command>& comman
     if (!services_->sts().purge(*domain)) {
       return answer(failure("no policy is cached for " + domain->str()));
     }
+    if (advisor_) advisor_->forget(*domain);
     audit::Record record;
     record.event = audit::Event::policy;
     record.domain = *domain;

@@ -47,6 +47,10 @@ std::vector<std::string> needs_restart(const config::Config& before, const confi
   if (before.log != now.log) keys.push_back("log");
   if (before.store != now.store) keys.push_back("store");
   if (before.tls_rpt != now.tls_rpt) keys.push_back("tls_rpt");
+  if (before.socketmap.listen != now.socketmap.listen) keys.push_back("socketmap.listen");
+  if (before.socketmap.sendmail_listen != now.socketmap.sendmail_listen) {
+    keys.push_back("socketmap.sendmail_listen");
+  }
   if (before.mta_sts.refresh_interval != now.mta_sts.refresh_interval) {
     keys.push_back("mta_sts.refresh_interval");
   }
@@ -101,7 +105,7 @@ base::Result<void, StartError> Daemon::open() {
   }
   if (passed.left() > 0) {
     base::log_warn("", std::to_string(passed.left()) +
-                           " sockets passed by systemd belong to no [[listen]] address");
+                           " sockets passed by systemd belong to no address to listen at");
   }
   auto control = Control::open_socket(config_->server.control);
   if (!control) return base::fail(StartError{EX_UNAVAILABLE, control.error().text});

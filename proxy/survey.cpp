@@ -14,7 +14,7 @@ using Facts = base::Result<policy::GatheredFacts, base::Error>;
 std::chrono::milliseconds sts_wait(const config::MtaSts& config, SteadyTime deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       deadline - std::chrono::steady_clock::now());
-  return std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(0),
+  return std::clamp<std::chrono::milliseconds>(left - left / 4, std::chrono::milliseconds(0),
                                                config.first_contact_wait);
 }
 

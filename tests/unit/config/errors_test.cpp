@@ -341,14 +341,24 @@ TEST_CASE("files that are named must be there and be what they are named as") {
   }
 }
 
+TEST_CASE("the policy map's addresses are its own") {
+  CHECK(errors_of(with_listener("[socketmap]\nlisten = \"127.0.0.1:8461\"\n"
+                                "sendmail_listen = \"unix:/run/x.sock\"")) == Lines{});
+  CHECK(errors_of(with_listener("[socketmap]\nlisten = \"127.0.0.1:8461\"\n"
+                                "sendmail_listen = \"0.0.0.0:8461\"")) ==
+        Lines{"main.toml:3:19: error: 0.0.0.0:8461 is taken by socketmap.listen at "
+              "main.toml:2:10"});
+  CHECK(errors_of("[[listen]]\naddress = \"127.0.0.1:8461\"\n[socketmap]\n"
+                  "listen = \"127.0.0.1:8461\"\n") ==
+        Lines{"main.toml:4:10: error: 127.0.0.1:8461 is taken by a [[listen]] at main.toml:2:11"});
+}
+
 TEST_CASE("sections whose feature this version lacks are refused, not ignored") {
   each({
       {"[milter]\nsocket = \"inet:8891@127.0.0.1\"",
        "main.toml:1:2: error: the milter is not part of this version: leave [milter] out"},
       {"[[milter.rule]]\nheader = \"X\"\nvalue = \"y\"",
        "main.toml:1:1: error: the milter is not part of this version: leave [[milter.rule]] out"},
-      {"[socketmap]\nlisten = \"127.0.0.1:8461\"",
-       "main.toml:1:2: error: policy maps are not part of this version: leave [socketmap] out"},
       {"[admin]\nlisten = \"127.0.0.1:8470\"",
        "main.toml:1:2: error: the HTTP interface is not part of this version: leave [admin] out"},
       {"[store]\nurl = \"postgresql://db/sternpost\"",

@@ -56,6 +56,17 @@ TEST_CASE("clients: an open relay and an empty list are warned of") {
         Lines{"main.toml:2:11: warning: clients is empty: nobody may relay here"});
 }
 
+TEST_CASE("a policy map that others can reach is warned of") {
+  CHECK(warnings_of(with_listener("[socketmap]\nlisten = \"192.0.2.1:8461\"\n"
+                                  "sendmail_listen = \"[::]:5461\"")) ==
+        Lines{"main.toml:2:10: warning: 192.0.2.1:8461 is not loopback: whoever reaches it may "
+              "ask, and an answer can be forged on the way",
+              "main.toml:3:19: warning: [::]:5461 is not loopback: whoever reaches it may ask, and "
+              "an answer can be forged on the way"});
+  CHECK(warnings_of(with_listener("[socketmap]\nlisten = \"[::1]:8461\"\n"
+                                  "sendmail_listen = \"unix:/run/m.sock\"")) == Lines{});
+}
+
 TEST_CASE("a missing default trust anchor is a warning, since nobody named it") {
   auto machine = config_test::machine();
   machine.read_file = [](const config::Path&) -> base::Result<std::string, base::Error> {

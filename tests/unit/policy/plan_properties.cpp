@@ -4,6 +4,7 @@
 #include <random>
 
 #include "plan_support.h"
+#include "policy/tls_policy.h"
 
 namespace {
 
@@ -459,4 +460,86 @@ TEST_CASE("an exception never makes a domain stricter", "[property]") {
       REQUIRE(decide(weaker, e).authorized());
     }
   });
+}
+
+namespace {
+
+// What Postfix demands of a host under that answer: "", "may", "encrypt", "dane", "pkix", "pin";
+// "" is a host that it does not use.
+std::string postfix_demands(const MapAnswer& answer, const World& w, const HostFacts& host) {
+  if (answer.kind == MapAnswer::Kind::temporary) return "";
+  if (answer.kind == MapAnswer::Kind::not_found) return "may";
+  const std::string level = answer.text.substr(0, answer.text.find(' '));
+  if (level == "secure" || level == "verify") return "pkix";
+  if (level == "fingerprint") return "pin";
+  if (!level.starts_with("dane")) return level;
+  CHECK(w.setup.settings.dane_enabled);
+  if (std::holds_alternative<dane::LookupFailed>(host.dane)) return "";
+  if (std::holds_alternative<dane::Usable>(host.dane)) return "dane";
+  if (level == "dane-only") return "";
+  return std::holds_alternative<dane::Unusable>(host.dane) ? "encrypt" : "may";
+}
+
+bool enough(const std::string& demand, const Try& plan, bool insecure_enforced, bool floor) {
+  if (demand.empty()) return true;
+  switch (plan.requirement.index()) {
+    case 0: return true;
+    case 1: return demand != "may";
+    case 2: return demand == "dane";
+    case 3: return demand == "pkix" || (plan.pkix_by_sts && !floor);  // decision 16
+    case 4: return demand == "pkix" && insecure_enforced;
+    default: break;
+  }
+  const auto& pinned = std::get<Pinned>(plan.requirement);
+  return demand == "pin" && !pinned.dane && !pinned.pkix;
+}
+
+}  // namespace
+
+TEST_CASE("the policy map never lets a host off with less than its plan demands") {
+  Random random(16);
+  int answered = 0;
+  for (int i = 0; i < rounds * 5; ++i) {
+    World w = some_world(random);
+    w.setup.settings.mode = Mode::enforce;
+    w.exception.clear();
+    HostFacts second = w.setup.host;
+    second.host = pt::name("other.example.com");
+    second.dane = some_dane(random);
+    std::get<MxList>(w.setup.facts.mx).hosts.push_back({second.host, 20});
+    GatheredFacts facts{w.setup.facts, {}};
+    facts.hosts = {std::make_shared<HostFacts>(w.setup.host), std::make_shared<HostFacts>(second)};
+    const Survey survey = plan_all(w.setup.settings, w.op(), facts);
+    const MapAnswer answer = tls_policy(MapDialect::postfix, w.setup.settings, survey);
+    const MapAnswer sendmail = tls_policy(MapDialect::sendmail, w.setup.settings, survey);
+    const bool floor = w.in_force() || w.setup.settings.fallback != Default::opportunistic;
+    CAPTURE(i, answer.text, sendmail.text, floor, w.secure());
+    if (!survey.plan()) {
+      CHECK(answer.kind == MapAnswer::Kind::temporary);
+      continue;
+    }
+    answered += answer.kind == MapAnswer::Kind::found ? 1 : 0;
+    for (std::size_t n = 0; n < survey.hosts.size(); ++n) {
+      const auto* plan = std::get_if<Try>(&survey.hosts[n].decision);
+      if (!plan) continue;
+      CAPTURE(n, plan->why);
+      CHECK(enough(postfix_demands(answer, w, *facts.hosts[n]), *plan,
+                   w.enforced() && !w.secure(), floor));
+      const bool dane_alone = plan->requirement.index() == 2 || plan->tlsa.has_value();
+      if (sendmail.kind == MapAnswer::Kind::not_found && !dane_alone) {
+        CHECK(plan->requirement.index() == 0);
+      }
+      if (sendmail.kind == MapAnswer::Kind::found) CHECK(plan->requirement.index() != 5);
+    }
+    // Postfix's own DANE is never off where it authenticates a host that mail may go to.
+    if (answer.text.starts_with("secure") || answer.text.starts_with("verify") ||
+        answer.text.starts_with("encrypt") || answer.text.starts_with("fingerprint")) {
+      for (const HostPlan& host : survey.hosts) {
+        const auto& tlsa = host.unprotected.tlsa;
+        CHECK_FALSE((w.secure() && tlsa && tlsa->usable &&
+                     std::holds_alternative<Try>(host.decision)));
+      }
+    }
+  }
+  CHECK(answered > rounds);
 }

@@ -1,0 +1,161 @@
+#include "proxy/policy_answers.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "proxy/attempt_log.h"
+#include "proxy/survey.h"
+#include "smtp/netstring.h"
+
+namespace proxy {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::seconds answer_stands = 30s;
+constexpr std::chrono::seconds failure_stands = 5s;
+constexpr std::chrono::seconds unfinished_stands = 1s;
+// Postfix waits for 100 seconds, Sendmail's FEATURE(`sts') for five.
+constexpr std::chrono::seconds postfix_budget = 5s;
+constexpr std::chrono::seconds sendmail_budget = 4s;
+
+std::string netstring_of(const policy::MapAnswer& answer) {
+  std::string out;
+  smtp::append_netstring(out, policy::payload_of(answer));
+  return out;
+}
+
+}  // namespace
+
+const std::string* PolicyAnswers::known(policy::MapDialect dialect, std::string_view domain,
+                                        SteadyTime now) {
+  const auto& index = cache(dialect).index;
+  const auto found = index.find(domain);
+  if (found == index.end()) return nullptr;
+  const Entry& entry = *found->second;
+  return entry.search || now >= entry.expires ? nullptr : &entry.reply;
+}
+
+std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect dialect,
+                                                             const base::Domain& domain,
+                                                             SteadyTime now) {
+  Cache& in = cache(dialect);
+  if (const auto found = in.index.find(domain.view()); found != in.index.end()) {
+    if (found->second->search) return found->second->search;
+    erase(in, found->second);
+  }
+  auto search = std::make_shared<Search>();
+  const bool sendmail = dialect == policy::MapDialect::sendmail;
+  search->deadline = now + (sendmail ? sendmail_budget : postfix_budget);
+  if (searches_ >= base::limits::map_searches) {
+    search->reply = netstring_of(policy::temporary("too many domains are asked about at once"));
+    return search;
+  }
+  Entry entry{domain.str(), {}, {}, search};
+  const auto place = in.entries.insert(in.entries.end(), std::move(entry));
+  in.index.emplace(place->domain, place);
+  ++searches_;
+  asio::co_spawn(worker_.io(), find(dialect, domain, search), asio::detached);
+  return search;
+}
+
+asio::awaitable<void> PolicyAnswers::await(std::shared_ptr<Search> search) {
+  // The survey keeps to its own deadline; a second more, should it ever not.
+  const SteadyTime end = search->deadline + 1s;
+  while (search->reply.empty() && std::chrono::steady_clock::now() < end) {
+    co_await search->ready.wait(end);
+  }
+  if (!search->reply.empty()) co_return;
+  search->reply = netstring_of(policy::temporary("nothing could be found out in time"));
+}
+
+asio::awaitable<void> PolicyAnswers::find(policy::MapDialect dialect, base::Domain domain,
+                                          std::shared_ptr<Search> search) {
+  Finding finding;
+  try {
+    const std::shared_ptr<const Snapshot> snapshot = worker_.snapshot();
+    const auto facts = co_await gather_all(worker_, snapshot, domain, search->deadline);
+    if (facts) {
+      finding = judge(dialect, *snapshot, *facts);
+    } else {
+      finding.answer = policy::temporary(facts.error().text);
+      finding.stands = unfinished_stands;
+    }
+  } catch (const std::exception& error) {
+    base::log_error("", "policy map: " + domain.str() + ": internal error: " + error.what());
+    finding.answer = policy::temporary("an internal error of the policy server");
+    finding.stands = unfinished_stands;
+  }
+  if (finding.answer.kind == policy::MapAnswer::Kind::temporary) {
+    base::log_info("", "policy map: mail for " + domain.str() + " waits: " + finding.answer.text);
+  }
+  search->reply = netstring_of(finding.answer);
+  --searches_;
+  store(dialect, domain, search, finding.stands);
+  search->ready.notify_all();
+}
+
+PolicyAnswers::Finding PolicyAnswers::judge(policy::MapDialect dialect, const Snapshot& snapshot,
+                                            const policy::GatheredFacts& facts) {
+  const base::Domain& domain = facts.domain.domain;
+  const policy::Settings& settings = snapshot.settings;
+  const policy::Operator op = operator_today(*worker_.shared().clock, settings, domain);
+  const policy::Survey survey = policy::plan_all(settings, op, facts);
+  Finding finding;
+  finding.answer = policy::tls_policy(dialect, settings, survey);
+  const bool waits = finding.answer.kind == policy::MapAnswer::Kind::temporary;
+  finding.stands = waits ? failure_stands : answer_stands;
+  if (op.exception) {
+    const Transaction nobody;
+    const LoggedMail mail{worker_, nobody, false};
+    log_exception(mail, domain, *op.exception);
+  }
+  return finding;
+}
+
+void PolicyAnswers::store(policy::MapDialect dialect, const base::Domain& domain,
+                          const std::shared_ptr<Search>& search, std::chrono::seconds stands) {
+  Cache& in = cache(dialect);
+  const auto found = in.index.find(domain.view());
+  // Forgotten in the meantime: whoever waits has it, nobody after.
+  if (found == in.index.end() || found->second->search != search) return;
+  Entry& entry = *found->second;
+  entry.reply = search->reply;
+  entry.expires = std::chrono::steady_clock::now() + stands;
+  entry.search.reset();
+  in.octets += entry.reply.size();
+  bound(in);
+}
+
+void PolicyAnswers::erase(Cache& cache, std::list<Entry>::iterator entry) {
+  cache.octets -= entry->reply.size();
+  cache.index.erase(entry->domain);
+  cache.entries.erase(entry);
+}
+
+void PolicyAnswers::bound(Cache& cache) {
+  while (cache.entries.size() > base::limits::domain_facts ||
+         cache.octets > base::limits::map_octets) {
+    erase(cache, cache.entries.begin());
+  }
+}
+
+void PolicyAnswers::forget(const base::Domain& domain) {
+  for (Cache& one : caches_) {
+    const auto found = one.index.find(domain.view());
+    if (found != one.index.end()) erase(one, found->second);
+  }
+}
+
+void PolicyAnswers::clear() {
+  for (Cache& one : caches_) {
+    one.index.clear();
+    one.entries.clear();
+    one.octets = 0;
+  }
+}
+
+}  // namespace proxy

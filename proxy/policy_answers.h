@@ -1,0 +1,84 @@
+// PolicyAnswers: the policy map's replies, ready to be sent, for as long as they may stand: one
+// survey a domain however many ask, a hash look-up while its answer is known. A reply stands for
+// half a minute beyond what is known of the domain, five seconds where mail has to wait; forget()
+// and clear() end that at once. Bounded. Lives on the thread of its worker. Used by
+// proxy/policy_map.
+#pragma once
+
+#include <array>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/domain.h"
+#include "policy/tls_policy.h"
+#include "proxy/channel.h"
+#include "proxy/event.h"
+#include "proxy/worker.h"
+
+namespace proxy {
+
+class PolicyAnswers {
+ public:
+  explicit PolicyAnswers(Worker& worker) : worker_(worker) {}
+  PolicyAnswers(const PolicyAnswers&) = delete;
+  PolicyAnswers& operator=(const PolicyAnswers&) = delete;
+
+  // What is being found out about one domain.
+  struct Search {
+    std::string reply;  // empty while under way
+    SteadyTime deadline;
+    Event ready;
+  };
+
+  // The reply as a netstring, where one stands; it lives until the next call of anything here.
+  const std::string* known(policy::MapDialect dialect, std::string_view domain, SteadyTime now);
+  // Finds out, or joins those who wait for it.
+  std::shared_ptr<Search> search(policy::MapDialect dialect, const base::Domain& domain,
+                                 SteadyTime now);
+  // Its reply; at the latest when its time is over.
+  static asio::awaitable<void> await(std::shared_ptr<Search> search);
+
+  // The policy of the domain was purged or fetched anew.
+  void forget(const base::Domain& domain);
+  // The configuration changed.
+  void clear();
+
+ private:
+  struct Entry {
+    std::string domain;
+    std::string reply;
+    SteadyTime expires;
+    std::shared_ptr<Search> search;  // null: `reply` stands until it expires
+  };
+  struct Cache {
+    std::list<Entry> entries;  // oldest first
+    std::unordered_map<std::string_view, std::list<Entry>::iterator> index;
+    std::size_t octets = 0;
+  };
+
+  // A policy::MapAnswer and how long it stands.
+  struct Finding {
+    policy::MapAnswer answer;
+    std::chrono::seconds stands{0};
+  };
+  asio::awaitable<void> find(policy::MapDialect dialect, base::Domain domain,
+                             std::shared_ptr<Search> search);
+  Finding judge(policy::MapDialect dialect, const Snapshot& snapshot,
+                const policy::GatheredFacts& facts);
+  void store(policy::MapDialect dialect, const base::Domain& domain,
+             const std::shared_ptr<Search>& search, std::chrono::seconds stands);
+  Cache& cache(policy::MapDialect dialect) { return caches_[static_cast<std::size_t>(dialect)]; }
+  static void erase(Cache& cache, std::list<Entry>::iterator entry);
+  static void bound(Cache& cache);
+
+  Worker& worker_;
+  std::array<Cache, 3> caches_;
+  std::size_t searches_ = 0;
+};
+
+}  // namespace proxy

@@ -1,0 +1,123 @@
+#include "proxy/policy_map.h"
+
+#include "base/limits.h"
+#include "policy/map_query.h"
+#include "smtp/netstring.h"
+
+namespace proxy {
+
+namespace {
+
+constexpr std::size_t batch_questions = 64;
+constexpr std::size_t batch_octets = 65536;  // of replies, before they are written
+
+std::optional<policy::MapDialect> dialect_of(MapListener listener, std::string_view map) {
+  if (listener == MapListener::sendmail) {
+    if (map == "sts") return policy::MapDialect::sendmail;
+    return std::nullopt;
+  }
+  if (map == "QUERY") return policy::MapDialect::postfix;
+  if (map == "QUERYwithTLSRPT") return policy::MapDialect::postfix_tlsrpt;
+  return std::nullopt;
+}
+
+std::string wrong_map(MapListener listener) {
+  return listener == MapListener::sendmail ? "a question is \"sts DOMAIN\""
+                                           : "a question is \"QUERY DOMAIN\" or "
+                                             "\"QUERYwithTLSRPT DOMAIN\"";
+}
+
+std::string reply_of(const policy::MapAnswer& answer) {
+  std::string out;
+  smtp::append_netstring(out, policy::payload_of(answer));
+  return out;
+}
+
+}  // namespace
+
+void PolicyMap::answer_one(MapListener listener, std::string_view payload, SteadyTime now,
+                           Batch& batch) {
+  // Behind an answer that is awaited everything waits, for its order.
+  const auto say = [&batch](std::string_view reply) {
+    if (batch.rest.empty()) {
+      batch.out += reply;
+    } else {
+      batch.rest.push_back(std::make_shared<PolicyAnswers::Search>());
+      batch.rest.back()->reply = reply;
+    }
+  };
+  const auto query = policy::parse_map_query(payload);
+  const auto dialect = query ? dialect_of(listener, query->map) : std::nullopt;
+  if (!dialect) return say(reply_of(policy::permanent(wrong_map(listener))));
+  if (const std::string* reply = answers_.known(*dialect, query->key, now)) return say(*reply);
+  const auto domain = policy::domain_of_map_key(query->key);
+  if (!domain) return say(reply_of(policy::MapAnswer()));
+  if (const std::string* reply = answers_.known(*dialect, domain->view(), now)) return say(*reply);
+  batch.rest.push_back(answers_.search(*dialect, *domain, now));
+}
+
+void PolicyMap::answer(MapListener listener, std::string_view octets, SteadyTime now,
+                       Batch& batch) {
+  while (batch.questions < batch_questions && batch.out.size() < batch_octets) {
+    const auto frame =
+        smtp::netstring_at(octets.substr(batch.octets), base::limits::map_question);
+    if (frame.state == smtp::NetstringFrame::State::partial) return;
+    if (frame.state == smtp::NetstringFrame::State::bad) {
+      batch.rest.push_back(std::make_shared<PolicyAnswers::Search>());
+      batch.rest.back()->reply = reply_of(policy::permanent(frame.why));
+      batch.broken = true;
+      return;
+    }
+    ++batch.questions;
+    batch.octets += frame.size;
+    answer_one(listener, frame.payload, now, batch);
+  }
+}
+
+asio::awaitable<IoResult<void>> PolicyMap::send(Channel& channel, Batch& batch) {
+  for (const std::shared_ptr<PolicyAnswers::Search>& search : batch.rest) {
+    if (search->reply.empty()) {
+      if (!batch.out.empty()) {
+        channel.set_deadline(std::chrono::steady_clock::now() + times_.writing);
+        auto written = co_await channel.write(batch.out);
+        if (!written) co_return written;
+        batch.out.clear();
+      }
+      co_await PolicyAnswers::await(search);
+    }
+    batch.out += search->reply;
+  }
+  channel.set_deadline(std::chrono::steady_clock::now() + times_.writing);
+  auto written = co_await channel.write(batch.out);
+  co_return written;
+}
+
+asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket socket) {
+  Channel channel(std::move(socket));
+  Batch batch;
+  bool begun = false;  // part of a question is there
+  for (;;) {
+    if (!begun) channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
+    auto got = co_await channel.fill(base::limits::map_buffer);
+    if (!got) co_return;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    std::size_t questions = 0;
+    for (;;) {
+      batch.out.clear();
+      batch.rest.clear();
+      batch.octets = batch.questions = 0;
+      answer(listener, channel.buffered(), now, batch);
+      channel.consume(batch.octets);
+      if (batch.questions == 0 && !batch.broken) break;
+      questions += batch.questions;
+      auto sent = co_await send(channel, batch);
+      if (!sent || batch.broken) co_return;
+      if (channel.buffered().empty()) break;
+    }
+    const bool rest = !channel.buffered().empty();
+    if (rest && (!begun || questions > 0)) channel.set_deadline(now + times_.rest);
+    begun = rest;
+  }
+}
+
+}  // namespace proxy
