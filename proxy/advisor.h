@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "proxy/listener_socket.h"
+#include "proxy/milter.h"
+#include "proxy/outlook.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
 
@@ -43,9 +45,17 @@ class Advisor {
  private:
   using Guard = boost::asio::executor_work_guard<boost::asio::io_context::executor_type>;
 
+  base::Result<void, StartError> open_milter(const std::shared_ptr<const Snapshot>& snapshot);
+
   boost::asio::io_context& home_;
   Shared& shared_;
   std::unique_ptr<Worker> worker_;
+  // The milter's, in the order in which they need each other; all of them or none.
+  std::unique_ptr<OutlookBoard> board_;
+  std::unique_ptr<Forecaster> forecaster_;  // on the worker's thread
+  std::unique_ptr<MilterDesk> desk_;
+  std::unique_ptr<Milter> milter_;
+  std::string socket_;  // of the milter, as it was opened
   std::optional<Guard> guard_;
   std::thread thread_;
 };

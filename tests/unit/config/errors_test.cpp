@@ -316,12 +316,20 @@ TEST_CASE("files that are named must be there and be what they are named as") {
   }
 }
 
+TEST_CASE("the milter: its socket, its rules, what they need") {
+  const std::string socket = "[milter]\nsocket = \"inet:8891@127.0.0.1\"\n";
+  const std::string rule = "[[milter.rule]]\nheader = \"X-Class\"\nvalue = \"y\"\n";
+  CHECK(errors_of(with_listener(socket + "own_domains = [\"a.example\", \".a.example\"]\n" +
+                                rule)) == Lines{});
+  each({
+      {rule, "main.toml:2:10: error: [[milter.rule]] needs socket in [milter]"},
+      {socket + rule + "require = \"dane\"\n[dane]\nenabled = false",
+       "main.toml:6:11: error: the rule demands DANE, which dane.enabled = false turns off"},
+  });
+}
+
 TEST_CASE("sections whose feature this version lacks are refused, not ignored") {
   each({
-      {"[milter]\nsocket = \"inet:8891@127.0.0.1\"",
-       "main.toml:1:2: error: the milter is not part of this version: leave [milter] out"},
-      {"[[milter.rule]]\nheader = \"X\"\nvalue = \"y\"",
-       "main.toml:1:1: error: the milter is not part of this version: leave [[milter.rule]] out"},
       {"[socketmap]\nlisten = \"127.0.0.1:8461\"",
        "main.toml:1:2: error: policy maps are not part of this version: leave [socketmap] out"},
       {"[admin]\nlisten = \"127.0.0.1:8470\"",
