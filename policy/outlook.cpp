@@ -51,6 +51,13 @@ std::string age_of(std::chrono::seconds ago) {
   return std::to_string(std::chrono::duration_cast<std::chrono::minutes>(ago).count()) + " min";
 }
 
+// What could not be found out, as against what was found out and falls short.
+bool is_lookup_error(const std::optional<tlsrpt::ResultType>& result) {
+  return result == tlsrpt::ResultType::dnssec_invalid ||
+         result == tlsrpt::ResultType::sts_policy_fetch_error ||
+         result == tlsrpt::ResultType::sts_webpki_invalid;
+}
+
 // Collects what the hosts say, in the order of their preference.
 class Summary {
  public:
@@ -61,6 +68,7 @@ class Summary {
       // A host proven to have no address carries no mail and so excuses none.
       if (excluded->by_policy) {
         failed(excluded->reply, excluded->reason, excluded->kind);
+        passing_ |= is_lookup_error(excluded->result);
       } else if (!excluded->no_address) {
         unknown(excluded->reason);
       }
@@ -87,6 +95,7 @@ class Summary {
       out.reason = failure_->reason;
       out.kind = failure_->kind;
       out.reply = std::move(failure_->reply);
+      out.passing = passing_;
       return out;
     }
     if (weakest_) out.words = std::move(weakest_->text);
@@ -145,6 +154,7 @@ class Summary {
   bool good_ = false;
   bool unknown_ = false;
   bool stale_ = false;
+  bool passing_ = false;
   std::chrono::seconds newest_{0};
   std::string unknown_reason_;
   std::optional<Words> weakest_;
@@ -161,6 +171,7 @@ Outlook of_refused(const Refused& refused) {
     out.prospect = Prospect::bad;
     out.words = "TLS as demanded is not to be had";
     out.reply = refused.reply;
+    out.passing = is_lookup_error(refused.result);
   } else if (refused.reply.code == 556) {  // RFC 7505 §4.2
     out.prospect = Prospect::refused;
     out.words = "takes no mail (null MX)";

@@ -39,6 +39,7 @@ struct Outlook {
   PolicyKind kind = PolicyKind::none;
   bool observed = false;  // observe mode: told, never acted upon
   bool stale = false;     // a handshake now could tell more
+  bool passing = false;   // of bad: for a look-up that failed, so nothing to refuse for good
 };
 
 // A sighting is renewed, when somebody asks, before it ends being believed.

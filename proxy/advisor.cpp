@@ -42,7 +42,7 @@ base::Result<void, StartError> Advisor::open_milter(
   };
   board_ = std::make_unique<OutlookBoard>(std::move(ask));
   forecaster_ = std::make_unique<Forecaster>(*worker_, *board_);
-  desk_ = std::make_unique<MilterDesk>(*board_, *shared_.log, snapshot);
+  desk_ = std::make_unique<MilterDesk>(*board_, shared_, snapshot);
   const std::string& socket = snapshot->config->milter.socket;
   auto milter = Milter::open(socket, *desk_);
   if (!milter) return base::fail(std::move(milter.error()));

@@ -85,7 +85,8 @@ struct Connection {
   bool counted = false;
   bool local = false;  // from this host, as a session that is only played says of itself
   bool over = false;   // there were too many
-  std::unique_ptr<MilterMessage> message;
+  std::string sender;                      // of the message that began
+  std::unique_ptr<MilterMessage> message;  // from its first recipient on
 };
 
 Connection* connection_of(SMFICTX* context) {
@@ -184,12 +185,10 @@ sfsistat on_connect(SMFICTX* context, char* host, sockaddr* address) noexcept {
   });
 }
 
-sfsistat on_envfrom(SMFICTX* context, char**) noexcept {
-  return guarded(context, [&](MilterDesk& desk, Connection& connection) -> sfsistat {
+sfsistat on_envfrom(SMFICTX* context, char** argv) noexcept {
+  return guarded(context, [&](MilterDesk&, Connection& connection) -> sfsistat {
     connection.message.reset();
-    if (!connection.local) {
-      connection.message = std::make_unique<MilterMessage>(desk);
-    }
+    connection.sender = argv && argv[0] ? argv[0] : "";
     return SMFIS_CONTINUE;
   });
 }
@@ -203,6 +202,7 @@ sfsistat on_envrcpt(SMFICTX* context, char** argv) noexcept {
       // hops in it.
       const bool simulated = connection.local && !macros.mailer && !macros.host;
       connection.message = std::make_unique<MilterMessage>(desk, simulated);
+      connection.message->sender(connection.sender);
     }
     connection.message->queue_id(macro(context, "i").value_or(""));
     const std::string_view argument = argv && argv[0] ? argv[0] : "";
@@ -333,8 +333,8 @@ base::Result<std::unique_ptr<Milter>, StartError> Milter::open(const std::string
   for (const int fd : listening_descriptors()) {
     if (!before.contains(fd)) own = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   }
-  std::unique_ptr<Milter> milter(new Milter(own));
   const std::string path = path_of(socket);
+  std::unique_ptr<Milter> milter(new Milter(own, path));
   if (!path.empty() && ::chmod(path.c_str(), socket_mode) != 0) {
     return base::fail(cannot_open(socket, errno));
   }
@@ -359,6 +359,10 @@ Milter::~Milter() {
     // Wakes the thread that waits for connections; libmilter itself looks every five seconds.
     ::shutdown(listening_, SHUT_RDWR);
     ::close(listening_);
+  }
+  struct stat file {};
+  if (!path_.empty() && ::lstat(path_.c_str(), &file) == 0 && S_ISSOCK(file.st_mode)) {
+    ::unlink(path_.c_str());
   }
   if (!gate().close(answers_wait)) {
     base::log_error("", "milter: answers under way did not end");

@@ -32,8 +32,9 @@ class Milter {
   void start();
 
  private:
-  explicit Milter(int listening) : listening_(listening) {}
+  Milter(int listening, std::string path) : listening_(listening), path_(std::move(path)) {}
   int listening_;  // our own descriptor of libmilter's socket, to end its waiting; -1: none
+  std::string path_;  // of a Unix socket, whose file we take away
   std::thread thread_;
   std::future<void> ended_;
 };

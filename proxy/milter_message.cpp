@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "audit/log.h"
 #include "base/log.h"
+#include "proxy/mail_kind.h"
 #include "proxy/milter_header.h"
+#include "smtp/path.h"
 
 namespace proxy {
 
@@ -55,17 +58,22 @@ Kind kind_of(config::MilterAction action) {
   return Kind::pass;
 }
 
+// Nothing is refused for good because a look-up failed.
+Kind held_for(Kind kind, const Outlook& outlook) {
+  return kind == Kind::reject && outlook.passing ? Kind::tempfail : kind;
+}
+
 }  // namespace
 
 // ---- what all messages share --------------------------------------------------------------------
 
-MilterDesk::MilterDesk(OutlookBoard& board, audit::EnforcementLog& log,
+MilterDesk::MilterDesk(OutlookBoard& board, const Shared& shared,
                        std::shared_ptr<const Snapshot> snapshot)
-    : MilterDesk(board, log, std::move(snapshot), Waits()) {}
+    : MilterDesk(board, shared, std::move(snapshot), Waits()) {}
 
-MilterDesk::MilterDesk(OutlookBoard& board, audit::EnforcementLog& log,
+MilterDesk::MilterDesk(OutlookBoard& board, const Shared& shared,
                        std::shared_ptr<const Snapshot> snapshot, Waits waits)
-    : board_(board), log_(log), waits_(waits), snapshot_(std::move(snapshot)) {}
+    : board_(board), shared_(shared), waits_(waits), snapshot_(std::move(snapshot)) {}
 
 void MilterDesk::adopt(std::shared_ptr<const Snapshot> snapshot) {
   const std::lock_guard lock(mutex_);
@@ -97,6 +105,10 @@ void MilterMessage::queue_id(std::string_view id) {
 }
 
 MilterReply MilterMessage::recipient(const RecipientMacros& macros, std::string_view argument) {
+  if (is_report_mail(argument)) {
+    base::log_debug(id_, "milter: a recipient is not looked at: it is report mail of our own");
+    return {};
+  }
   const auto domain = policy_domain_of(macros, argument, *snapshot_->config);
   if (!domain) {
     base::log_debug(id_, "milter: a recipient is not looked at: " + domain.error().text);
@@ -123,19 +135,31 @@ MilterReply MilterMessage::recipient(const RecipientMacros& macros, std::string_
   return reply;
 }
 
+bool MilterMessage::is_report_mail(std::string_view argument) const {
+  const Shared& shared = desk_.shared();
+  if (shared.report_mail == nullptr || shared.clock == nullptr) return false;
+  std::string_view from_text = sender_;
+  std::string_view to_text = argument;
+  const auto from = smtp::take_path(from_text);
+  const auto to = smtp::take_path(to_text);
+  if (!from || !from->mailbox || !to || !to->mailbox) return false;
+  smtp::Envelope envelope;
+  envelope.reverse_path = from->address;
+  return mail_kind(shared.report_mail, envelope, *to->mailbox, shared.clock->wall()) ==
+         MailKind::report;
+}
+
 MilterReply MilterMessage::judge(const base::Domain& domain, const Outlook& outlook) {
   const bool null_mx = outlook.prospect == Prospect::refused;
   if (!null_mx && outlook.prospect != Prospect::bad) return {};
   const auto action = config_.on_unenforceable;
   if (action == config::OnUnenforceable::Header) return {};
   // RFC 7505 §4.2: no later attempt could end otherwise.
-  const Kind kind = null_mx ? Kind::reject : kind_of(action);
+  const Kind kind = null_mx ? Kind::reject : held_for(kind_of(action), outlook);
   MilterReply reply = reply_of(kind, outlook.reply, outlook.reason);
   if (kind == Kind::pass) {
-    if (!simulated_ || !null_mx) {
-      log(domain, outlook, reply, "the message goes into quarantine", !outlook.observed);
-      if (!outlook.observed && quarantine_.empty()) quarantine_ = outlook.reason;
-    }
+    log(domain, outlook, reply, "the message goes into quarantine", !outlook.observed);
+    if (!outlook.observed && quarantine_.empty()) quarantine_ = outlook.reason;
     return {};
   }
   if (simulated_) return {};  // Postfix takes that for a mistake of the configuration.
@@ -236,7 +260,7 @@ bool MilterMessage::apply_rule(const config::MilterRule& rule, OutlookBoard::Tim
     const std::string why = "a message with this " + rule.header + " goes only where there is " +
                             std::string(demanded(rule.require)) + ": " + outlook.reason;
     // A session that is only played can refuse nobody: held is not lost, and not sent.
-    const Kind kind = simulated_ ? Kind::pass : kind_of(rule.action);
+    const Kind kind = simulated_ ? Kind::pass : held_for(kind_of(rule.action), outlook);
     const MilterReply reply = reply_of(kind, outlook.reply, why);
     log(domain, outlook, reply,
         "a rule for " + rule.header +
@@ -270,7 +294,7 @@ void MilterMessage::log(const base::Domain& domain, const Outlook& outlook,
   if (acted && reply.kind != Kind::pass) {
     record.reply = std::to_string(reply.code) + " " + reply.enhanced + " " + reply.text;
   }
-  desk_.log().append(record);
+  desk_.shared().log->append(record);
 }
 
 }  // namespace proxy

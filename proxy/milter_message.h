@@ -14,7 +14,6 @@
 #include <string_view>
 #include <vector>
 
-#include "audit/log.h"
 #include "base/random.h"
 #include "proxy/milter_recipient.h"
 #include "proxy/outlook_board.h"
@@ -29,22 +28,21 @@ class MilterDesk {
     std::chrono::milliseconds rules{20000};     // at the end of the message
   };
 
-  MilterDesk(OutlookBoard& board, audit::EnforcementLog& log,
-             std::shared_ptr<const Snapshot> snapshot);
-  MilterDesk(OutlookBoard& board, audit::EnforcementLog& log,
-             std::shared_ptr<const Snapshot> snapshot, Waits waits);
+  MilterDesk(OutlookBoard& board, const Shared& shared, std::shared_ptr<const Snapshot> snapshot);
+  MilterDesk(OutlookBoard& board, const Shared& shared, std::shared_ptr<const Snapshot> snapshot,
+             Waits waits);
 
   // Messages that begin from now on have this configuration; any thread.
   void adopt(std::shared_ptr<const Snapshot> snapshot);
   std::shared_ptr<const Snapshot> snapshot() const;
   std::string new_id();
   OutlookBoard& board() { return board_; }
-  audit::EnforcementLog& log() { return log_; }
+  const Shared& shared() const { return shared_; }
   const Waits& waits() const { return waits_; }
 
  private:
   OutlookBoard& board_;
-  audit::EnforcementLog& log_;
+  const Shared& shared_;
   Waits waits_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Snapshot> snapshot_;
@@ -70,6 +68,8 @@ class MilterMessage {
   const std::string& id() const { return id_; }
   // The MTA's queue id, as soon as it is known; "" changes nothing.
   void queue_id(std::string_view id);
+  // argv[0] of MAIL: report mail of our own is known by it, and is not held up (RFC 8460 §5.3).
+  void sender(std::string_view argument) { sender_ = argument; }
   MilterReply recipient(const RecipientMacros& macros, std::string_view argument);
   // One header field, folded or not.
   void header(std::string_view name, std::string_view body);
@@ -90,6 +90,7 @@ class MilterMessage {
     bool rule_unknown = false;
   };
 
+  bool is_report_mail(std::string_view argument) const;
   MilterReply judge(const base::Domain& domain, const policy::Outlook& outlook);
   void prepare_rules();
   bool apply_rules(End& out);
@@ -105,6 +106,7 @@ class MilterMessage {
   bool simulated_ = false;
   std::string id_;
   std::string queue_id_;
+  std::string sender_;
   std::map<base::Domain, Recipient> domains_;
   std::vector<base::Domain> order_;       // of their first RCPT
   std::vector<bool> matched_;             // one for each rule

@@ -67,7 +67,8 @@ Outlook OutlookBoard::wait_for(OutlookQuestion question, bool settled, Time dead
                           entry.outlook->prospect != Prospect::refused;
       enough = age < fresh || (passes && !settled && age < passable);
       if (enough) latest = entry.outlook;
-      enough = enough && !(settled && entry.awaited);
+      const bool waits = settled && entry.awaited && entry.outlook->prospect != Prospect::good;
+      enough = enough && !waits;
     }
     if (ask_now) {
       lock.unlock();  // It may be answered before this returns.

@@ -45,7 +45,7 @@ class OutlookBoard {
 
   // Waits where nothing is known yet.
   policy::Outlook ask(const base::Domain& domain, Time deadline);
-  // Waits, besides, while a handshake is under way that may turn `unknown` into something else.
+  // Waits, besides, while a handshake is under way that may make it better or known.
   policy::Outlook settle(const base::Domain& domain, policy::Require require, Time deadline);
   // Asks without waiting, so that settle() finds it.
   void prepare(const base::Domain& domain, policy::Require require);

@@ -62,6 +62,8 @@ class MilterCase(LabCase):
         cls.plain = lab.domain("plain.example", {"starttls": False}, signing=None, sts="enforce")
         cls.null = lab.domain("null.example", [], extra=["@ MX 0 ."])
         cls.dead = lab.domain("dead.example", {"listen": False, "tlsa": WRONG})
+        cls.inside = lab.domain("inside.example", {"addresses": ["10.9.8.7"], "listen": False,
+                                                   "tlsa": WRONG})
         cls.slow = lab.domain("slow.example", {"tlsa": "3 1 1", "at": {"greeting": Hang()}})
 
     def milter(self, **options):
@@ -117,6 +119,8 @@ class Protocol(MilterCase):
         self.assertEqual((line["counted"], line["verdict"], line["result"]),
                          (False, "usable", "success"))
         self.assertIsNone(line["queue_id"])
+        status, out, _ = self.sternpost.run("report", "list", "--json")
+        self.assertNotIn("good.example", out, f"counted by TLS-RPT ({status})")
 
     def test_dane_mismatch_is_refused_once_it_was_seen(self):
         verdict, _ = self.known(self.bad, "451 4.7.5")
@@ -152,6 +156,23 @@ class Protocol(MilterCase):
         attempts = self.sternpost.records(domain=self.dead.name, event="session")
         self.assertEqual(len(attempts), 1, "not tried again at once")
         self.assertFalse(attempts[0]["counted"])
+
+    def test_private_addresses_are_not_connected_to(self):
+        for _ in range(3):
+            _, words = self.outlook(self.inside.rcpt)
+            self.assertIn("not seen lately", words)
+        time.sleep(0.5)
+        self.assertEqual(self.sternpost.records(domain=self.inside.name, event="session"), [])
+
+    def test_one_handshake_for_many_questions(self):
+        conns = [self.milter() for _ in range(20)]
+        threads = [threading.Thread(target=c.begin, args=(self.good.rcpt,)) for c in conns]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        self.known(self.good, "good.example: verified (DANE)")
+        self.assertEqual(len(self.sternpost.records(domain=self.good.name, event="session")), 1)
 
     def test_unknown_domain_is_left_to_the_mta(self):
         verdict, words = self.outlook("u@nosuchdomain.example")

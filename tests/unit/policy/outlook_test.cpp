@@ -117,6 +117,15 @@ TEST_CASE("a policy that rules every host out is bad without any session") {
   CHECK_FALSE(bad.stale);  // no handshake would tell more
 }
 
+TEST_CASE("a TLSA look-up that fails rules a host out, but is told as passing") {
+  Setup setup;
+  setup.with(dane_failed());
+  const Outlook bad = nothing(setup);
+  CHECK(bad.prospect == Prospect::bad);
+  CHECK(bad.passing);
+  CHECK_FALSE(failing()(Setup().with(usable())).passing);
+}
+
 TEST_CASE("a host without an address excuses none, one whose address is not known does") {
   HostFacts second = second_host(usable("mx2.example.com"));
   Setup setup = two_hosts(usable());
