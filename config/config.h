@@ -252,7 +252,7 @@ struct MilterRule {
 
 struct Milter {
   std::string socket;  // as libmilter writes it
-  std::vector<base::Domain> own_domains;
+  std::vector<DomainMatch> own_domains;
   OnUnenforceable on_unenforceable = OnUnenforceable::Tempfail;
   std::vector<MilterRule> rules;  // [[milter.rule]]
   bool operator==(const Milter&) const = default;

@@ -192,6 +192,21 @@ void judge_rules(Reading& reading) {
   }
 }
 
+void judge_milter(Reading& reading) {
+  const auto& rules = reading.config.milter.rules;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string at = element("milter.rule", i);
+    if (!reading.is_set("milter.socket")) {
+      reading.error(reading.place(at + ".header"), "[[milter.rule]] needs socket in [milter]");
+    }
+    if (!reading.is_good(at + ".require") || reading.config.dane.enabled) continue;
+    if (rules[i].require == Require::Dane) {
+      reading.error(reading.place(at + ".require"),
+                    "the rule demands DANE, which dane.enabled = false turns off");
+    }
+  }
+}
+
 void judge_exceptions(Reading& reading, std::chrono::sys_days today) {
   const auto& exceptions = reading.config.policy.exceptions;
   for (std::size_t i = 0; i < exceptions.size(); ++i) {
@@ -328,6 +343,7 @@ void judge_consistency(Reading& reading, const Surroundings& surroundings) {
   judge_socketmap(reading);
   judge_downgrade(reading);
   judge_rules(reading);
+  judge_milter(reading);
   judge_exceptions(reading, surroundings.today);
   judge_rest(reading, surroundings);
   warn_of_weakness(reading);

@@ -22,13 +22,14 @@ Complaint header_name(std::string& text) {
 Section milter() {
   return Builder<Milter>("milter", "Decides inside another MTA, as a milter.",
                          [](Config& c) -> Milter& { return c.milter; })
-      .missing("the milter is not part of this version")
-      .add("socket", &Milter::socket, "As libmilter writes it.",
+      .add("socket", &Milter::socket,
+           "As libmilter writes it: inet:port@host, inet6:port@host, unix:/path.",
            {.example = "\"inet:8891@127.0.0.1\"", .refine = milter_socket})
-      .add("own_domains", &Milter::own_domains, "Recipients that are not outbound.",
-           {.example = "[\"example.com\"]"})
+      .add("own_domains", &Milter::own_domains,
+           "Recipients that are not outbound; a leading dot: all subdomains.",
+           {.example = "[\"example.com\", \".example.com\"]"})
       .add("on_unenforceable", &Milter::on_unenforceable,
-           "What becomes of a message that cannot be held to its policy.")
+           "What becomes of a recipient whose domain's policy cannot be met.")
       .done();
 }
 
@@ -37,10 +38,10 @@ Section milter_rule() {
                              "A message with this header goes only where mail is verified.",
                              [](Config& c) -> MilterRule& { return c.milter.rules.back(); })
       .list([](Config& c) { c.milter.rules.emplace_back(); })
-      .missing("the milter is not part of this version")
       .add("header", &MilterRule::header, "Name of the header field.",
            {.example = "\"X-Classification\"", .required = true, .refine = header_name})
-      .add("value", &MilterRule::value, "Its value.",
+      .add("value", &MilterRule::value,
+           "Its value; case, folding and space around it do not matter.",
            {.example = "\"confidential\"", .required = true})
       .add("require", &MilterRule::require, "What such a message needs.")
       .add("action", &MilterRule::action, "What becomes of it where that is not to be had.")

@@ -13,6 +13,9 @@
 #include <vector>
 
 #include "proxy/listener.h"
+#include "proxy/listener_socket.h"
+#include "proxy/milter.h"
+#include "proxy/outlook.h"
 #include "proxy/policy_map.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
@@ -59,12 +62,19 @@ class Advisor {
              Peer peer);
   static asio::awaitable<void> live(PolicyMap& map, MapListener kind,
                                     std::shared_ptr<Listener> listener, Channel::Socket socket);
+  base::Result<void, StartError> open_milter(const std::shared_ptr<const Snapshot>& snapshot);
 
   boost::asio::io_context& home_;
   Shared& shared_;
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<PolicyMap> map_;  // before the worker's io_context ends, and with it its clients
   std::vector<Entry> entries_;
+  // The milter's, in the order in which they need each other; all of them or none.
+  std::unique_ptr<OutlookBoard> board_;
+  std::unique_ptr<Forecaster> forecaster_;  // on the worker's thread
+  std::unique_ptr<MilterDesk> desk_;
+  std::unique_ptr<Milter> milter_;
+  std::string socket_;  // of the milter, as it was opened
   std::optional<Guard> guard_;
   std::thread thread_;
 };

@@ -86,6 +86,13 @@ void append(const LoggedMail& mail, audit::Record record) {
   mail.worker.shared().log->append(record);
 }
 
+// `reason`, behind a word that no mail went this way.
+std::optional<std::string> reason_of(const AttemptNote& attempt, const std::string& reason) {
+  if (!attempt.without_mail) return known(reason);
+  return "a handshake without mail, to renew what is known of the host" +
+         (reason.empty() ? std::string() : ": " + reason);
+}
+
 void set_authorized(audit::Record& record, const policy::Authorized& authorized) {
   record.peer_auth = std::string(policy::to_string(authorized.peer_auth()));
   record.protection = std::string(policy::to_string(authorized.protection()));
@@ -107,7 +114,7 @@ void log_attempt(const LoggedMail& mail, const std::optional<base::Domain>& doma
   record.reused = false;
   if (attempt.peer) set_peer(record, *attempt.peer);
   if (!attempt.verdict) {
-    record.reason = known(attempt.failure);
+    record.reason = reason_of(attempt, attempt.failure);
     record.verdict = audit::Verdict::refused;
     append(mail, std::move(record));
     return;
@@ -117,7 +124,7 @@ void log_attempt(const LoggedMail& mail, const std::optional<base::Domain>& doma
   if (authorized) set_authorized(record, *authorized);
   record.verdict = authorized ? audit::Verdict::usable : audit::Verdict::refused;
   set_result(record, attempt.verdict->result);
-  record.reason = known(attempt.verdict->reason);
+  record.reason = reason_of(attempt, attempt.verdict->reason);
   set_results(mail, record, attempt.verdict->results);
   append(mail, std::move(record));
 }

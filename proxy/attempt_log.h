@@ -35,6 +35,7 @@ struct AttemptNote {
   const policy::Verdict* verdict = nullptr;
   std::string failure;                         // why it failed before TLS
   bool counted = false;
+  bool without_mail = false;                   // a handshake to renew what is known (proxy/probe.h)
 };
 void log_attempt(const LoggedMail& mail, const std::optional<base::Domain>& domain,
                  const policy::DomainPlan* plan, const AttemptNote& attempt);

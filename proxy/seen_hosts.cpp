@@ -18,7 +18,10 @@ void SeenHosts::note(const base::Domain& host, const policy::Try& plan,
   if (!policy::demands_tls(plan.requirement)) return;
   SeenHost seen;
   seen.fine = std::holds_alternative<policy::Authorized>(verdict.outcome);
-  if (!seen.fine) seen.reason = verdict.reason;
+  if (!seen.fine) {
+    seen.reason = verdict.reason;
+    seen.no_starttls = verdict.result == tlsrpt::ResultType::starttls_not_supported;
+  }
   seen.when = now;
   std::string key = key_of(host, plan);
   const std::lock_guard lock(mutex_);

@@ -19,6 +19,7 @@ namespace proxy {
 struct SeenHost {
   bool fine = false;    // the session met its plan
   std::string reason;   // why not
+  bool no_starttls = false;
   std::chrono::steady_clock::time_point when;
 };
 

@@ -210,8 +210,9 @@ void Daemon::take_signals() {
   signal_thread_ = std::thread([this] {
     const sigset_t taken = signals_taken();
     for (;;) {
-      int number = 0;
-      if (sigwait(&taken, &number) != 0) continue;
+      // Not sigwait(), which the linker gives to libmilter's thread (proxy/milter.cpp).
+      const int number = sigwaitinfo(&taken, nullptr);
+      if (number < 0) continue;
       if (signals_over_) return;
       if (number == SIGHUP && reload_due_.exchange(true)) continue;
       asio::post(home_, [this, number] { on_signal(number); });

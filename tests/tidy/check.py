@@ -26,6 +26,7 @@ LIBRARIES = {
     r"spdlog/": ["base/log.*"],
     r"sqlite3\.h": ["store/sqlite*", "store/database.*"],
     r"unbound\.h": ["dns/unbound_*"],
+    r"libmilter/": ["proxy/milter*"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

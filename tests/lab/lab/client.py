@@ -206,9 +206,11 @@ def stuff(data):
     return data if data.endswith(b"\r\n") or not data else data + b"\r\n"
 
 
-def message(subject="test", body=b"Hello\r\n", size=0, sender="a@front.lab", rcpt="b@x.example"):
-    """A small message; `size` pads the body to about that many octets."""
-    head = (f"From: <{sender}>\r\nTo: <{rcpt}>\r\nSubject: {subject}\r\n"
+def message(subject="test", body=b"Hello\r\n", size=0, sender="a@front.lab", rcpt="b@x.example",
+            fields=()):
+    """A small message; `size` pads the body to about that many octets; `fields`: in front."""
+    front = "".join(f"{name}: {value}\r\n" for name, value in fields)
+    head = (f"{front}From: <{sender}>\r\nTo: <{rcpt}>\r\nSubject: {subject}\r\n"
             "Date: Mon, 01 Jun 2026 10:00:00 +0000\r\nMessage-ID: <1@front.lab>\r\n\r\n").encode()
     line = b"0123456789" * 7 + b"abcdef\r\n"
     missing = max(0, size - len(head) - len(body))

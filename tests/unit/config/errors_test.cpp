@@ -353,12 +353,20 @@ TEST_CASE("the policy map's addresses are its own") {
         Lines{"main.toml:4:10: error: 127.0.0.1:8461 is taken by a [[listen]] at main.toml:2:11"});
 }
 
+TEST_CASE("the milter: its socket, its rules, what they need") {
+  const std::string socket = "[milter]\nsocket = \"inet:8891@127.0.0.1\"\n";
+  const std::string rule = "[[milter.rule]]\nheader = \"X-Class\"\nvalue = \"y\"\n";
+  CHECK(errors_of(with_listener(socket + "own_domains = [\"a.example\", \".a.example\"]\n" +
+                                rule)) == Lines{});
+  CHECK(errors_of(with_listener(rule)) ==
+        Lines{"main.toml:2:10: error: [[milter.rule]] needs socket in [milter]"});
+  CHECK(errors_of(with_listener(socket + rule + "require = \"dane\"\n[dane]\nenabled = false")) ==
+        Lines{"main.toml:6:11: error: the rule demands DANE, which dane.enabled = false turns "
+              "off"});
+}
+
 TEST_CASE("sections whose feature this version lacks are refused, not ignored") {
   each({
-      {"[milter]\nsocket = \"inet:8891@127.0.0.1\"",
-       "main.toml:1:2: error: the milter is not part of this version: leave [milter] out"},
-      {"[[milter.rule]]\nheader = \"X\"\nvalue = \"y\"",
-       "main.toml:1:1: error: the milter is not part of this version: leave [[milter.rule]] out"},
       {"[admin]\nlisten = \"127.0.0.1:8470\"",
        "main.toml:1:2: error: the HTTP interface is not part of this version: leave [admin] out"},
       {"[store]\nurl = \"postgresql://db/sternpost\"",

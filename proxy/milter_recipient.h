@@ -1,0 +1,28 @@
+// Which domain's policy a recipient's mail will be under, from what the MTA says of it at RCPT: the
+// macros {rcpt_mailer}, {rcpt_host}, {rcpt_addr} and the address. Pure. The next hop counts where
+// it is a domain, as MTA-STS has it (RFC 8461 §3.4); where it is one of this relay's own
+// listeners, the recipient's domain. Used by proxy/milter_message.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/domain.h"
+#include "base/result.h"
+#include "config/config.h"
+
+namespace proxy {
+
+struct RecipientMacros {
+  std::optional<std::string> mailer;   // {rcpt_mailer}: Postfix's transport, Sendmail's mailer
+  std::optional<std::string> host;     // {rcpt_host}: the next hop
+  std::optional<std::string> address;  // {rcpt_addr}: after rewriting
+};
+
+// `argument`: argv[0] of RCPT. The error says why nothing is asked about this recipient.
+base::Result<base::Domain, base::Error> policy_domain_of(const RecipientMacros& macros,
+                                                         std::string_view argument,
+                                                         const config::Config& config);
+
+}  // namespace proxy
