@@ -46,7 +46,8 @@ class Probe {
     attempt.mx_security = host.mx_security;
     attempt.plan = &plan;
     attempt.without_mail = true;
-    auto opened = co_await PlainMx::open(worker_.io().get_executor(), ip, config_.outbound,
+    const config::Tcp where{ip, config_.outbound.port};
+    auto opened = co_await PlainMx::open(worker_.io().get_executor(), where, config_.outbound,
                                          config_.server.hostname, times, std::move(*slot));
     if (!opened) {
       attempt.failure = opened.error().text;
