@@ -22,9 +22,11 @@ Complaint header_name(std::string& text) {
 Section milter() {
   return Builder<Milter>("milter", "Decides inside another MTA, as a milter.",
                          [](Config& c) -> Milter& { return c.milter; })
-      .add("socket", &Milter::socket, "As libmilter writes it: inet:port@host, inet6:port@host, unix:/path.",
+      .add("socket", &Milter::socket,
+           "As libmilter writes it: inet:port@host, inet6:port@host, unix:/path.",
            {.example = "\"inet:8891@127.0.0.1\"", .refine = milter_socket})
-      .add("own_domains", &Milter::own_domains, "Recipients that are not outbound; a leading dot: all subdomains.",
+      .add("own_domains", &Milter::own_domains,
+           "Recipients that are not outbound; a leading dot: all subdomains.",
            {.example = "[\"example.com\", \".example.com\"]"})
       .add("on_unenforceable", &Milter::on_unenforceable,
            "What becomes of a recipient whose domain's policy cannot be met.")
@@ -38,7 +40,8 @@ Section milter_rule() {
       .list([](Config& c) { c.milter.rules.emplace_back(); })
       .add("header", &MilterRule::header, "Name of the header field.",
            {.example = "\"X-Classification\"", .required = true, .refine = header_name})
-      .add("value", &MilterRule::value, "Its value; case, folding and space around it do not matter.",
+      .add("value", &MilterRule::value,
+           "Its value; case, folding and space around it do not matter.",
            {.example = "\"confidential\"", .required = true})
       .add("require", &MilterRule::require, "What such a message needs.")
       .add("action", &MilterRule::action, "What becomes of it where that is not to be had.")
