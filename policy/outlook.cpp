@@ -35,15 +35,15 @@ Words words_of(const Try& plan) {
       plan.requirement);
 }
 
-// Whose demand it is.
+// Whose demand it is that is not met.
 std::string demand_of(const Try& plan, const base::Domain& domain) {
   if (plan.pkix_by_sts && plan.sts) {
-    return words::sts(domain.str(), plan.sts->id, plan.sts->mode);
+    return words::sts(domain.str(), plan.sts->id, plan.sts->mode) + " is not met";
   }
   if (plan.tlsa && (dane_of(plan.requirement) || plan.kind == PolicyKind::tlsa)) {
-    return words::tlsa(plan.tlsa->policy.domain);
+    return words::tlsa(plan.tlsa->policy.domain) + " are not met";
   }
-  return "this server's own requirement for " + domain.str();
+  return "this server's own requirement for " + domain.str() + " is not met";
 }
 
 std::string age_of(std::chrono::seconds ago) {
@@ -118,7 +118,7 @@ class Summary {
     if (sighting && !sighting->fine) {
       // It can be met, and so may be mended any time.
       stale_ = true;
-      const std::string text = demand_of(plan, domain_) + " is not met by MX " + host.str() +
+      const std::string text = demand_of(plan, domain_) + " by MX " + host.str() +
                                " of " + domain_.str() + ": " + sighting->reason + " (seen " +
                                age_of(sighting->ago) + " ago)";
       failed(sighting->no_starttls ? words::no_starttls(text) : words::not_verified(text), text,

@@ -104,12 +104,16 @@ std::optional<std::string> macro(SMFICTX* context, const char* name) {
   return std::string(value);
 }
 
-// Runs `what(desk, connection)`; whatever goes wrong lets the mail pass.
+// Runs `what(desk, connection)`; whatever goes wrong lets the mail pass. `closed`: the answer for a
+// message that began before the end and was not looked at any more.
 template <class What>
-sfsistat guarded(SMFICTX* context, What what) noexcept {
+sfsistat guarded(SMFICTX* context, What what, sfsistat closed = SMFIS_CONTINUE) noexcept {
   try {
     MilterDesk* const desk = gate().enter();
-    if (!desk) return SMFIS_CONTINUE;
+    if (!desk) {
+      const auto* const before = static_cast<Connection*>(::smfi_getpriv(context));
+      return before && before->message ? closed : SMFIS_CONTINUE;
+    }
     struct Leave {
       ~Leave() { gate().leave(); }
     } leave;
@@ -242,7 +246,7 @@ sfsistat on_eom(SMFICTX* context) noexcept {
                                     "header fields to be added and changed, and quarantine");
     }
     return SMFIS_CONTINUE;
-  });
+  }, SMFIS_TEMPFAIL);
 }
 
 sfsistat on_abort(SMFICTX* context) noexcept {

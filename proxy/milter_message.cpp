@@ -249,6 +249,12 @@ bool MilterMessage::apply_rule(const config::MilterRule& rule, OutlookBoard::Tim
   for (auto& [domain, one] : domains_) {
     if (one.accepted == 0) continue;
     const Outlook outlook = desk_.board().settle(domain, require_of(rule.require), deadline);
+    if (desk_.board().closed()) {
+      // What was not found out because of the end is tried again, by whoever answers then.
+      out.reply = reply_of(Kind::tempfail, smtp::make_reply(451, {4, 3, 2}, ""),
+                           "this server is ending; try again");
+      return true;
+    }
     if (outlook.prospect == Prospect::unknown) {
       one.rule_unknown = true;
       base::log_warn(id_, "milter: a message whose " + rule.header + " demands " +

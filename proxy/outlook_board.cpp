@@ -133,6 +133,11 @@ void OutlookBoard::close() {
   changed_.notify_all();
 }
 
+bool OutlookBoard::closed() const {
+  const std::lock_guard lock(mutex_);
+  return closed_;
+}
+
 std::size_t OutlookBoard::size() const {
   const std::lock_guard lock(mutex_);
   return entries_.size();

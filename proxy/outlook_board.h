@@ -56,6 +56,7 @@ class OutlookBoard {
   void clear();
   // Whoever waits has `unknown` at once, and so has whoever asks from now on.
   void close();
+  bool closed() const;
   std::size_t size() const;
 
  private:

@@ -70,7 +70,7 @@ TEST_CASE("a demand is good where a host met it, unknown where none was seen, ba
   CHECK(bad.prospect == Prospect::bad);
   CHECK(code(bad.reply) == "451 4.7.5");
   CHECK(bad.reason ==
-        "the TLSA records (DANE) of mx.example.com is not met by MX mx.example.com of "
+        "the TLSA records (DANE) of mx.example.com are not met by MX mx.example.com of "
         "example.com: no TLSA record matches (seen 40 s ago)");
   CHECK(bad.stale);  // it may be mended any time
   CHECK(bad.kind == PolicyKind::tlsa);

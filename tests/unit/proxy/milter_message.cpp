@@ -271,6 +271,18 @@ TEST_CASE("RFC 8460 §5.3: report mail of our own is not held up, what only look
   CHECK(rcpt(bounce, "bad.example").kind == Kind::tempfail);
 }
 
+TEST_CASE("at the end of the program a rule defers what it has not found out") {
+  World world;
+  world.rule();
+  MilterMessage message(world.open());
+  rcpt(message, "good.example");
+  message.header("X-Classification", "confidential");
+  world.board->close();
+  const auto end = message.end();
+  CHECK(end.reply.code == 451);
+  CHECK(end.reply.enhanced == "4.3.2");
+}
+
 TEST_CASE("forged fields are counted whatever the case of their name; a reload is for the next") {
   World world;
   MilterMessage message(world.open());
