@@ -96,12 +96,15 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
   Channel channel(std::move(socket));
   Batch batch;
   bool begun = false;  // part of a question is there
+  std::size_t questions = 0;
   for (;;) {
     if (!begun) channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
+    // Who asks one by one asks again only when it has its answer: nothing to read yet.
+    if (questions == 1) co_await channel.wait_readable();
     auto got = co_await channel.fill(base::limits::map_buffer);
     if (!got) co_return;
-    const SteadyTime now = std::chrono::steady_clock::now();
-    std::size_t questions = 0;
+    SteadyTime now = std::chrono::steady_clock::now();
+    questions = 0;
     for (;;) {
       batch.out.clear();
       batch.rest.clear();
@@ -110,8 +113,15 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
       channel.consume(batch.octets);
       if (batch.questions == 0 && !batch.broken) break;
       questions += batch.questions;
-      auto sent = co_await send(channel, batch);
-      if (!sent || batch.broken) co_return;
+      if (batch.rest.empty()) {
+        channel.set_deadline(now + times_.writing);
+        auto sent = co_await channel.write(batch.out);
+        if (!sent) co_return;
+      } else {
+        auto sent = co_await send(channel, batch);
+        if (!sent || batch.broken) co_return;
+        now = std::chrono::steady_clock::now();
+      }
       if (channel.buffered().empty()) break;
     }
     const bool rest = !channel.buffered().empty();
