@@ -39,7 +39,8 @@ dnl Sendmail delivers by itself and asks Sternpost (socketmap.sendmail_listen) w
 dnl demands. It must be built with _FFR_MTA_STS, as Debian's is. While Sternpost is away, mail is
 dnl deferred.
 FEATURE(`sts', `socket -d30 -T<TMPF> @SOCKETMAP@')dnl
-dnl Whom MTA-STS trusts.
+dnl Whom MTA-STS trusts; without the directory Sendmail does not take the file either.
+define(`confCACERT_PATH', `/etc/ssl/certs')dnl
 define(`confCACERT', `/etc/ssl/certs/ca-certificates.crt')dnl
 )";
 

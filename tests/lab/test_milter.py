@@ -2,7 +2,6 @@
 """The milter: by the octets of its protocol, inside Postfix 3.7, inside Sendmail 8.17."""
 
 import os
-import re
 import signal
 import socket
 import struct
@@ -10,6 +9,7 @@ import subprocess
 import threading
 import time
 
+from lab import snippet
 from lab.actions import Hang
 from lab.case import LabCase, main
 from lab.client import Lost, message
@@ -17,27 +17,19 @@ from lab.milter import ADDHDRS, CHGHDRS, QUARANTINE, Milter
 from lab.postfix import PostfixFront
 from lab.procs import wait_for
 from lab.sendmail import SendmailFront
-from lab.sternpost import ROOT
 
 WRONG = "3 1 1 " + "00" * 32
-PORT = 8891             # that of the README, whose lines are tried here
+PORT = 8891             # that of the lines that snippet prints
 ADDRESS = f"127.0.0.1:{PORT}"
 FIELD = "X-Sternpost-Outlook"
 SECRET = ("X-Classification", "confidential")
 RULE = {"header": SECRET[0], "value": SECRET[1], "require": "verified"}
 
 
-def block(heading, kind):
-    """The fenced block of that kind under that heading of the README."""
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-        section = re.split(r"\n##+ ", file.read().split(f"\n### {heading}\n")[1])[0]
-    return re.search(rf"^```{re.escape(kind)}\n(.*?)^```$", section, re.M | re.S)[1]
-
-
-def by_readme():
-    """The README's lines for main.cf, as a dict."""
-    lines = block("Postfix with the milter", "main.cf").splitlines()
-    return dict(map(str.strip, line.split("=", 1)) for line in lines)
+def main_cf(action="tempfail"):
+    """What snippet prints for main.cf, with that default_action."""
+    lines = snippet.usual("postfix", "--version", "3.7", "--via", "milter")["/etc/postfix/main.cf"]
+    return snippet.main_cf(lines.replace("default_action=tempfail", f"default_action={action}"))
 
 
 def milter_config(**changes):
@@ -451,7 +443,7 @@ class InPostfix(MilterCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.settings = by_readme()
+        cls.settings = main_cf()
         cls.front = cls.lab.add(PostfixFront(cls.lab.path("front"), lmtp="127.0.0.1:10024",
                                              settings=cls.settings))
 
@@ -528,14 +520,14 @@ class InPostfixDead(MilterCase):
     begins = False
 
     def test_default_action(self):
-        settings = {**by_readme(), "milter_default_action": "tempfail"}
+        settings = main_cf()
         front = self.lab.add(PostfixFront(self.lab.path("front"), lmtp="127.0.0.1:10024",
                                           settings=settings))
         daemon = self.lab.sternpost(milter_config())
         self.reply(front.submit("a@front.lab", "u@null.example"), "556 5.1.10")
         daemon.kill()
         self.reply(front.submit("a@front.lab", self.open.rcpt), "451 4.7.1")
-        front.configure(milter_default_action="accept")
+        front.configure(**main_cf("accept"))
         front.reload()
         wait_for(lambda: front.submit("a@front.lab", self.open.rcpt).reply.ok,
                  "mail to be accepted without the milter", 20, 0.5)
@@ -558,6 +550,11 @@ class InPostfixDead(MilterCase):
             daemon.stop()
 
 
+def mc(*words):
+    """What snippet prints for sendmail.mc."""
+    return snippet.usual("sendmail", "--version", "8.17", *words)["/etc/mail/sendmail.mc"]
+
+
 class InSendmail(MilterCase):
     """Sendmail 8.17 in front: INPUT_MAIL_FILTER."""
 
@@ -567,8 +564,7 @@ class InSendmail(MilterCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.front = cls.lab.add(SendmailFront(
-            cls.lab.path("sendmail"), block("Sendmail with the milter", "sendmail.mc") +
-            block("Sendmail", "sendmail.mc")))
+            cls.lab.path("sendmail"), mc("--via", "milter") + mc()))
 
     def test_reply_header_and_forged_field(self):
         outcome = self.front.submit("a@front.lab", self.unlisted.rcpt)

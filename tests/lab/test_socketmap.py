@@ -9,12 +9,12 @@ import socket
 import subprocess
 import time
 
+from lab import snippet
 from lab.case import LabCase, main
 from lab.client import message
 from lab.postfix import Postfix
 from lab.procs import wait_for
 from lab.resolver import Resolver
-from test_readme import block
 
 MAP = ("127.0.0.1", 8461)
 TABLE = "socketmap:inet:127.0.0.1:8461:QUERY"
@@ -76,10 +76,10 @@ def postmap(key, table=TABLE):
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
-def by_readme():
-    """main.cf as the README has it."""
-    lines = block("Postfix with the policy map", "main.cf").splitlines()
-    return dict(line.split(" = ", 1) for line in lines)
+def main_cf():
+    """What snippet prints for main.cf."""
+    printed = snippet.usual("postfix", "--version", "3.7", "--via", "map")
+    return snippet.main_cf(printed["/etc/postfix/main.cf"])
 
 
 class MapFront(Postfix):
@@ -89,7 +89,7 @@ class MapFront(Postfix):
         super().__init__(directory, "front.lab", ["127.0.0.31"], {
             "smtpd_relay_restrictions": "permit_mynetworks,reject", "smtp_tls_loglevel": "1",
             "smtp_connect_timeout": "3s", "smtp_address_preference": "ipv4",
-            "lmtp_tls_security_level": "none", **by_readme(), **settings})
+            "lmtp_tls_security_level": "none", **main_cf(), **settings})
 
     def submit(self, rcpt, sender="a@front.lab"):
         """Hands a message in; waits for what became of it: (dsn, status, text)."""

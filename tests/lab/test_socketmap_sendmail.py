@@ -7,19 +7,20 @@ import contextlib
 import os
 import subprocess
 
+from lab import snippet
 from lab.case import LabCase, main
 from lab.client import message
 from lab.procs import wait_for
 from lab.resolver import Resolver
 from lab.sendmail import SendmailFront
-from test_readme import block
 from test_socketmap import Client
 
 
 def mc_of(lab):
-    """The README's lines, with the lab's CA; and no long wait for a dead host."""
+    """The lines that snippet prints, with the lab's CA; and no long wait for a dead host."""
     ca = lab.pki.ca_file
-    lines = block("Sendmail with the policy map", "sendmail.mc")
+    printed = snippet.usual("sendmail", "--version", "8.17", "--via", "map")
+    lines = printed["/etc/mail/sendmail.mc"]
     lines = lines.replace("/etc/ssl/certs/ca-certificates.crt", ca)
     lines = lines.replace("/etc/ssl/certs", os.path.dirname(ca))
     return lines + "define(`confTO_CONNECT', `3s')dnl\ndefine(`confTO_ICONNECT', `3s')dnl\n"

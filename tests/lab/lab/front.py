@@ -1,8 +1,8 @@
 """What holds for every MTA in front of Sternpost, configured by the lines that `snippet` prints.
 
-A test file imports this module, not the class, which would be run as a case of its own.
-`parts()` runs the command; a class of `FrontCase` names the command's words and the class of its
-MTA. That one takes (directory, parts) and has submit(), outcomes(), flush(), purge() and `log`.
+A test file imports this module, not the class, which would be run as a case of its own. A class of
+`FrontCase` names the command's words and the class of its MTA. That one takes (directory, parts)
+and has submit(), outcomes(), flush(), purge() and `log`.
 """
 
 import concurrent.futures
@@ -13,21 +13,11 @@ from .actions import Hang
 from .case import LabCase
 from .client import message
 from .postfix import PostfixMx
-from .procs import LabError, wait_for
+from .procs import wait_for
+from .snippet import parts
 
 WRONG = "3 1 1 " + "00" * 32
 BODY = b"A line\r\n.\r\n..dots\r\n" + b"x" * 900 + b"\r\n"
-
-
-def parts(sternpost, *words):
-    """{file: lines} of what `sternpost snippet WORDS` prints for this Sternpost's configuration."""
-    status, out, err = sternpost.run("snippet", *words)
-    if status:
-        raise LabError(f"snippet {' '.join(words)} ended with {status}: {err}")
-    found = re.split(r"^(?:#|dnl) ==> ([^:\n]+)(?:: .*)?\n", out, flags=re.M)
-    if found[0]:
-        raise LabError(f"words before the first part: {found[0]}")
-    return dict(zip(found[1::2], found[2::2]))
 
 
 class FrontCase(LabCase):
