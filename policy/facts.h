@@ -3,6 +3,7 @@
 // read by plan() alone.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <variant>
@@ -53,6 +54,7 @@ struct HostFacts {
   bool address_bogus = false;
   bool no_address_proven = false;  // every family asked, each a proven absence
   dane::Status dane;
+  std::chrono::steady_clock::time_point expires{};  // the shortest TTL of the answers ends
 };
 
 }  // namespace policy

@@ -3,6 +3,7 @@
 // (proxy/walk.h). The facts come from proxy/survey.h.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <variant>
 #include <vector>
@@ -15,6 +16,7 @@ namespace policy {
 struct GatheredFacts {
   DomainFacts domain;
   std::vector<std::shared_ptr<const HostFacts>> hosts;  // of hosts_of(domain.mx), in that order
+  std::chrono::steady_clock::time_point expires{};      // when the first of all answers does
 };
 
 // By preference; the domain itself where the MX is implicit; none where there can be no mail.

@@ -33,7 +33,7 @@ Advisor::~Advisor() {
 
 base::Result<void, StartError> Advisor::open(std::shared_ptr<const Snapshot> snapshot,
                                              PassedSockets& passed) {
-  auto worker = Worker::make(shared_, snapshot);
+  auto worker = Worker::make(shared_, snapshot, base::limits::advisor_facts);
   if (!worker) return base::fail(StartError{EX_CONFIG, worker.error().text});
   worker_ = std::move(*worker);
   map_ = std::make_unique<PolicyMap>(*worker_);

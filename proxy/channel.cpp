@@ -70,12 +70,26 @@ void Channel::arm() {
   });
 }
 
-asio::awaitable<IoResult<void>> Channel::wait(Want want) {
-  if (cancelled_) co_return base::fail(IoError{IoError::Kind::cancelled, "cancelled"});
-  if (!socket_.is_open()) co_return base::fail(closed());
+std::optional<IoError> Channel::not_to_wait() const {
+  if (cancelled_) return IoError{IoError::Kind::cancelled, "cancelled"};
+  if (!socket_.is_open()) return closed();
   if (std::chrono::steady_clock::now() >= deadline_) {
-    co_return base::fail(IoError{IoError::Kind::timeout, "timed out"});
+    return IoError{IoError::Kind::timeout, "timed out"};
   }
+  return std::nullopt;
+}
+
+IoError Channel::after_wait(const boost::system::error_code& error) const {
+  if (cancelled_) return IoError{IoError::Kind::cancelled, "cancelled"};
+  if (error == asio::error::operation_aborted &&
+      std::chrono::steady_clock::now() >= deadline_) {
+    return IoError{IoError::Kind::timeout, "timed out"};
+  }
+  return IoError{IoError::Kind::cancelled, error.message()};
+}
+
+asio::awaitable<IoResult<void>> Channel::wait(Want want) {
+  if (auto refused = not_to_wait()) co_return base::fail(std::move(*refused));
   arm();
   waiting_ = true;
   boost::system::error_code error;
@@ -83,13 +97,8 @@ asio::awaitable<IoResult<void>> Channel::wait(Want want) {
   auto token = asio::redirect_error(asio::use_awaitable, error);
   co_await socket_.async_wait(which, std::move(token));
   waiting_ = false;
-  if (cancelled_) co_return base::fail(IoError{IoError::Kind::cancelled, "cancelled"});
-  if (!error) co_return IoResult<void>();
-  if (error == asio::error::operation_aborted &&
-      std::chrono::steady_clock::now() >= deadline_) {
-    co_return base::fail(IoError{IoError::Kind::timeout, "timed out"});
-  }
-  co_return base::fail(IoError{IoError::Kind::cancelled, error.message()});
+  if (error || cancelled_) co_return base::fail(after_wait(error));
+  co_return IoResult<void>();
 }
 
 IoResult<std::size_t> Channel::tls_outcome(int result, Want& want) {
@@ -214,6 +223,31 @@ asio::awaitable<IoResult<std::size_t>> Channel::fill(std::size_t limit) {
     auto ready = co_await wait(want);
     if (!ready) co_return base::fail(std::move(ready.error()));
   }
+}
+
+asio::awaitable<IoResult<std::size_t>> Channel::fill_later(std::size_t limit) {
+  if (ssl_ || !make_room(limit)) {
+    auto got = co_await fill(limit);
+    co_return got;
+  }
+  if (auto refused = not_to_wait()) co_return base::fail(std::move(*refused));
+  arm();
+  waiting_ = true;
+  boost::system::error_code error;
+  const auto room = asio::buffer(buffer_.get() + end_,
+                                 std::min(capacity_ - end_, limit - (end_ - start_)));
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  const std::size_t got = co_await socket_.async_receive(room, std::move(token));
+  waiting_ = false;
+  // What was read counts, whatever else has come meanwhile.
+  if (!error) {
+    filled_ = got == room.size();
+    end_ += got;
+    co_return got;
+  }
+  if (error == asio::error::eof) co_return base::fail(closed());
+  if (error == asio::error::operation_aborted) co_return base::fail(after_wait(error));
+  co_return base::fail(error_of(error.value()));
 }
 
 asio::awaitable<IoResult<Channel::Line>> Channel::read_line(std::size_t limit) {

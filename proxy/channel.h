@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -56,6 +57,9 @@ class Channel {
   // Reads once more behind what is buffered, up to `limit` octets in the buffer altogether
   // (IoError limit when it is full). Returns the number of new octets, never 0.
   asio::awaitable<IoResult<std::size_t>> fill(std::size_t limit = 65536);
+  // The same where nothing can be there yet, since the peer has just got its answer: one system
+  // call less, in cleartext.
+  asio::awaitable<IoResult<std::size_t>> fill_later(std::size_t limit);
   // One line without its end, consumed; LF ends it, a CR before is taken off and `crlf` says so.
   // IoError limit: over `limit` octets without an end.
   struct Line {
@@ -96,6 +100,8 @@ class Channel {
  private:
   enum class Want { read, write };
   asio::awaitable<IoResult<void>> wait(Want want);
+  std::optional<IoError> not_to_wait() const;
+  IoError after_wait(const boost::system::error_code& error) const;
   void arm();
   IoResult<std::size_t> tls_outcome(int result, Want& want);
   bool make_room(std::size_t limit);

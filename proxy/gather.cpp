@@ -155,7 +155,7 @@ template <class T>
 bool Gather::begin(Cache<T>& cache, const std::string& key) {
   auto [place, added] = cache.entries.try_emplace(key);
   if (added) {
-    while (cache.ages.size() >= base::limits::domain_facts) {
+    while (cache.ages.size() >= capacity_) {
       const auto oldest = cache.entries.find(cache.ages.front());
       if (oldest != cache.entries.end() && !oldest->second.facts) break;  // Still under way.
       cache.entries.erase(cache.ages.front());
@@ -241,6 +241,7 @@ asio::awaitable<void> Gather::find_mx(base::Domain domain, bool ignore_dnssec, s
     }
     ttl = ttl_of(lookup->ttl);
   }
+  facts->expires = std::chrono::steady_clock::now() + ttl;
   store<MxFacts>(mx_cache_, key, std::move(facts), ttl);
 }
 
@@ -307,6 +308,7 @@ asio::awaitable<void> Gather::find_host(HostQuery query, std::string key) {
     }
     if (!**family || !(**family)->records.empty()) facts->no_address_proven = false;
   }
+  facts->expires = std::chrono::steady_clock::now() + ttl;
   store<policy::HostFacts>(host_cache_, key, std::move(facts), ttl);
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/limits.h"
 #include "config/config.h"
 #include "dane/status.h"
 #include "dns/resolver.h"
@@ -29,12 +30,15 @@ struct MxFacts {
   policy::MxOutcome mx;
   dns::Security security = dns::Security::insecure;
   std::optional<base::Domain> expanded;
+  SteadyTime expires{};  // the answer's TTL ends
 };
 
 class Gather {
  public:
-  Gather(Shared& shared, boost::asio::any_io_executor executor)
-      : shared_(shared), executor_(std::move(executor)) {}
+  // `capacity`: how many domains, and how many hosts, are remembered.
+  Gather(Shared& shared, boost::asio::any_io_executor executor,
+         std::size_t capacity = base::limits::domain_facts)
+      : shared_(shared), executor_(std::move(executor)), capacity_(capacity) {}
   Gather(const Gather&) = delete;
   Gather& operator=(const Gather&) = delete;
 
@@ -96,6 +100,7 @@ class Gather {
 
   Shared& shared_;
   boost::asio::any_io_executor executor_;
+  std::size_t capacity_;
   Cache<MxFacts> mx_cache_;
   Cache<policy::HostFacts> host_cache_;
 };

@@ -1,5 +1,6 @@
 #include "proxy/policy_answers.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -15,7 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds answer_stands = 30s;
+constexpr std::chrono::seconds answer_stands = 5min;  // and no longer than a TTL, but for
+constexpr std::chrono::seconds least_stands = 30s;
 constexpr std::chrono::seconds failure_stands = 5s;
 constexpr std::chrono::seconds unfinished_stands = 1s;
 // Postfix waits for 100 seconds, Sendmail's FEATURE(`sts') for five.
@@ -107,8 +109,11 @@ PolicyAnswers::Finding PolicyAnswers::judge(policy::MapDialect dialect, const Sn
   Finding finding;
   finding.answer = policy::tls_policy(dialect, settings, survey);
   const bool waits = finding.answer.kind == policy::MapAnswer::Kind::temporary;
-  finding.stands = waits ? failure_stands : answer_stands;
+  const auto known_for = std::chrono::duration_cast<std::chrono::seconds>(
+      facts.expires - std::chrono::steady_clock::now());
+  finding.stands = waits ? failure_stands : std::clamp(known_for, least_stands, answer_stands);
   if (op.exception) {
+    finding.stands = std::min(finding.stands, least_stands);  // it has a last day
     const Transaction nobody;
     const LoggedMail mail{worker_, nobody, false};
     log_exception(mail, domain, *op.exception);

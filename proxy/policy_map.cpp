@@ -100,8 +100,9 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
   for (;;) {
     if (!begun) channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
     // Who asks one by one asks again only when it has its answer: nothing to read yet.
-    if (questions == 1) co_await channel.wait_readable();
-    auto got = co_await channel.fill(base::limits::map_buffer);
+    auto reading = questions == 1 ? channel.fill_later(base::limits::map_buffer)
+                                  : channel.fill(base::limits::map_buffer);
+    auto got = co_await std::move(reading);
     if (!got) co_return;
     SteadyTime now = std::chrono::steady_clock::now();
     questions = 0;

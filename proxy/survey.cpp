@@ -62,7 +62,7 @@ asio::awaitable<Facts> gather_all(Worker& worker, std::shared_ptr<const Snapshot
     co_return base::fail("the MX look-up of " + domain.str() + " did not end in time");
   }
   policy::DomainFacts about{domain, mx->mx, mx->security, mx->expanded, std::move(sts)};
-  policy::GatheredFacts facts{std::move(about), {}};
+  policy::GatheredFacts facts{std::move(about), {}, mx->expires};
   std::vector<Gather::HostQuery> queries;
   for (const policy::MxHost& host : policy::hosts_of(facts.domain)) {
     queries.push_back(host_query(config, origin_of(facts.domain), host.host, ignore_dnssec));
@@ -74,6 +74,7 @@ asio::awaitable<Facts> gather_all(Worker& worker, std::shared_ptr<const Snapshot
     if (!found) {
       co_return base::fail("the look-ups for " + one.host.str() + " did not end in time");
     }
+    facts.expires = std::min(facts.expires, found->expires);
     facts.hosts.push_back(std::move(found));
   }
   Facts whole(std::move(facts));

@@ -8,19 +8,19 @@
 
 namespace proxy {
 
-Worker::Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot)
+Worker::Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, std::size_t domains)
     : shared_(shared),
       snapshot_(std::move(snapshot)),
-      gather_(std::make_unique<Gather>(shared, io_.get_executor())),
+      gather_(std::make_unique<Gather>(shared, io_.get_executor(), domains)),
       pool_(std::make_unique<Pool>(io_.get_executor())) {}
 
 Worker::~Worker() = default;
 
 base::Result<std::unique_ptr<Worker>, base::Error> Worker::make(
-    Shared& shared, std::shared_ptr<const Snapshot> snapshot) {
+    Shared& shared, std::shared_ptr<const Snapshot> snapshot, std::size_t domains) {
   auto tls = TlsClient::make(*snapshot->config, *shared.clock);
   if (!tls) return base::fail(std::move(tls.error()));
-  std::unique_ptr<Worker> worker(new Worker(shared, std::move(snapshot)));
+  std::unique_ptr<Worker> worker(new Worker(shared, std::move(snapshot), domains));
   worker->tls_client_ = std::move(*tls);
   return worker;
 }

@@ -11,6 +11,7 @@
 #include <unordered_set>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "config/config.h"
 #include "policy/plan.h"
@@ -69,9 +70,10 @@ struct Shared {
 
 class Worker {
  public:
-  // Fails where TLS cannot be set up as configured.
+  // Fails where TLS cannot be set up as configured. `domains`: how many its Gather remembers.
   static base::Result<std::unique_ptr<Worker>, base::Error> make(
-      Shared& shared, std::shared_ptr<const Snapshot> snapshot);
+      Shared& shared, std::shared_ptr<const Snapshot> snapshot,
+      std::size_t domains = base::limits::domain_facts);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -92,7 +94,7 @@ class Worker {
   void adopt(std::shared_ptr<const Snapshot> snapshot, std::shared_ptr<TlsClient> tls_client);
 
  private:
-  Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot);
+  Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, std::size_t domains);
   Shared& shared_;
   std::shared_ptr<const Snapshot> snapshot_;
   boost::asio::io_context io_{1};

@@ -60,6 +60,12 @@ asio::awaitable<void> fill(Channel& channel, std::optional<IoError>& error) {
   if (!got) error = got.error();
 }
 
+asio::awaitable<void> fill_later(Channel& channel, std::optional<IoError>& error,
+                                 std::size_t limit = 65536) {
+  auto got = co_await channel.fill_later(limit);
+  if (!got) error = got.error();
+}
+
 asio::awaitable<void> write(Channel& channel, std::string text, std::optional<IoError>& error) {
   auto sent = co_await channel.write(text);
   if (!sent) error = sent.error();
@@ -121,6 +127,39 @@ TEST_CASE("a deadline that was put off does not end the operation") {
   pair.io.run();
   CHECK_FALSE(first);
   CHECK(pair.channel->buffered() == "x");
+}
+
+TEST_CASE("a read of what comes later: octets, deadline, the end, cancel, the limit") {
+  Pair pair;
+  std::optional<IoError> error;
+  pair.channel->set_deadline(std::chrono::steady_clock::now() + 10s);
+  asio::co_spawn(pair.io, fill_later(*pair.channel, error), [](std::exception_ptr) {});
+  pair.io.run_one_for(1ms);
+  pair.say("ab");
+  pair.io.run();
+  CHECK_FALSE(error);
+  CHECK(pair.channel->buffered() == "ab");
+  pair.io.restart();
+  pair.say("c");
+  run_to_end(pair.io, fill_later(*pair.channel, error));
+  CHECK_FALSE(error);
+  CHECK(pair.channel->buffered() == "abc");
+  run_to_end(pair.io, fill_later(*pair.channel, error, 3));
+  REQUIRE(error);
+  CHECK(error->kind == IoError::Kind::limit);
+  pair.channel->set_deadline(std::chrono::steady_clock::now() + 20ms);
+  run_to_end(pair.io, fill_later(*pair.channel, error));
+  CHECK(error->kind == IoError::Kind::timeout);
+  pair.channel->set_deadline(std::chrono::steady_clock::now() + 10s);
+  asio::co_spawn(pair.io, fill_later(*pair.channel, error), [](std::exception_ptr) {});
+  pair.io.restart();
+  pair.io.run_one_for(1ms);
+  pair.hang_up();
+  pair.io.run();
+  CHECK(error->kind == IoError::Kind::closed);
+  pair.channel->cancel();
+  run_to_end(pair.io, fill_later(*pair.channel, error));
+  CHECK(error->kind == IoError::Kind::cancelled);
 }
 
 TEST_CASE("a write that nobody reads ends at its deadline; cancel ends it at once") {
