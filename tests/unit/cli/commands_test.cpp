@@ -112,10 +112,10 @@ TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
     CHECK(run(arguments).err == err + " --help\n");
   };
   told({},
-       "sternpost: a command is missing; the commands are serve, config, report; see sternpost");
+       "sternpost: a command is missing; the commands are serve, config, report, snippet; see sternpost");
   told({"list"},
-       "sternpost: no command list; the commands are serve, config, report; see sternpost");
-  told({"-x"}, "sternpost: no option -x; the commands are serve, config, report; see sternpost");
+       "sternpost: no command list; the commands are serve, config, report, snippet; see sternpost");
+  told({"-x"}, "sternpost: no option -x; the commands are serve, config, report, snippet; see sternpost");
   told({"report", "burn\x1b[31m\n"},
        "sternpost report: no command burn?[31m?; the commands are list, show, send, read; see "
        "sternpost report");
