@@ -111,11 +111,10 @@ TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
   const auto told = [](const Lines& arguments, const std::string& err) {
     CHECK(run(arguments).err == err + " --help\n");
   };
-  told({},
-       "sternpost: a command is missing; the commands are serve, config, report, snippet; see sternpost");
-  told({"list"},
-       "sternpost: no command list; the commands are serve, config, report, snippet; see sternpost");
-  told({"-x"}, "sternpost: no option -x; the commands are serve, config, report, snippet; see sternpost");
+  const std::string commands = "; the commands are serve, config, report, snippet; see sternpost";
+  told({}, "sternpost: a command is missing" + commands);
+  told({"list"}, "sternpost: no command list" + commands);
+  told({"-x"}, "sternpost: no option -x" + commands);
   told({"report", "burn\x1b[31m\n"},
        "sternpost report: no command burn?[31m?; the commands are list, show, send, read; see "
        "sternpost report");
