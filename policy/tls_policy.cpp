@@ -65,8 +65,8 @@ MapAnswer by_dane(const MapView& view, std::string level) {
     if (!dane_covers(view, *live.plan)) return cannot_say(view, *live.host, "Postfix");
   }
   // No word keeps Postfix from a host that proves itself by DANE, or under `dane` from any.
-  if (view.by_rule && (level == "dane" || view.by_rule->unprotected.tlsa)) {
-    return cannot_say(view, *view.by_rule, "Postfix");
+  if (view.unnamed && (level == "dane" || view.unnamed->unprotected.tlsa)) {
+    return cannot_say(view, *view.unnamed, "Postfix");
   }
   return found(std::move(level));
 }
@@ -155,7 +155,7 @@ MapAnswer by_operator(const MapView& view) {
   return std::visit(
       base::overloaded{
           [](const Opportunistic&) { return not_found(); },
-          [&](const Encrypted&) { return view.by_rule ? no_word() : found("encrypt"); },
+          [&](const Encrypted&) { return view.unnamed ? no_word() : found("encrypt"); },
           [&](const Dane&) { return no_word(); },
           [&](const Pkix& pkix) { return by_pkix(view, pkix); },
           [&](const DaneAndPkix&) { return no_word(); },

@@ -19,9 +19,18 @@ Floor floor_of(const Settings& settings, const Rule* rule) {
 
 bool is_dead(const Excluded& excluded) { return !excluded.by_policy; }
 
+// Whatever else rules it out: another policy's reason does not put it on the rule's list.
+bool is_unnamed(const Rule* rule, const base::Domain& host) {
+  return rule && !rule->mx.empty() &&
+         std::ranges::none_of(rule->mx, [&host](const std::string& pattern) {
+           return base::matches_pattern(pattern, host);
+         });
+}
+
 void sort_excluded(MapView& view, const HostPlan& host, const Excluded& excluded) {
+  if (excluded.no_address) return;
+  if (!view.unnamed && is_unnamed(view.plan.rule, host.host)) view.unnamed = &host;
   if (is_dead(excluded)) {
-    if (excluded.no_address) return;
     if (!view.unresolved) view.unresolved = &excluded;
     const bool dane_counts =
         view.settings.dane_enabled &&
@@ -35,8 +44,6 @@ void sort_excluded(MapView& view, const HostPlan& host, const Excluded& excluded
     view.dane_doubtful = true;
     if (!view.dane_unknown) view.dane_unknown = &excluded;
   }
-  const bool named = view.plan.rule && !view.plan.rule->mx.empty();
-  if (named && excluded.kind == PolicyKind::operator_rule && !view.by_rule) view.by_rule = &host;
 }
 
 // A name that no parser takes for a strategy ("hostname", "nexthop") or anything but a name.

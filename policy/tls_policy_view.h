@@ -32,7 +32,7 @@ struct MapView {
   const Excluded* unresolved = nullptr;      // its address could not be found out
   const Excluded* dane_unknown = nullptr;    // whether it has TLSA could not be found out
   bool dane_doubtful = false;                // that, or what an insecure MX promises, is unknown
-  const HostPlan* by_rule = nullptr;         // the operator's rule does not approve it
+  const HostPlan* unnamed = nullptr;         // the rule's `mx` does not name it, but it may be there
   const StsActive* enforced = nullptr;
   Floor floor = Floor::none;
   bool secure = false;                       // the MX answer

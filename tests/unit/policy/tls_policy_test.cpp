@@ -328,6 +328,24 @@ TEST_CASE("map: hosts that a rule rules out and no level keeps away make the mai
   CHECK(is_temporary(asked.postfix(), "mx.example.com"));
 }
 
+TEST_CASE("map: a rule's list holds whatever else rules the same host out") {
+  Rule rule;
+  rule.mx = {"mx.example.com"};
+  Asked asked = with(StsMode::enforce);
+  asked.setup.with(rule).with(pt::usable());
+  CHECK(asked.postfix() == "OK dane");
+  asked.add("mx2.example.com");  // Neither the rule nor the policy lists it.
+  CHECK(is_temporary(asked.postfix(), "mx2.example.com"));
+  // Nor is a host approved because its DNS is dead at the moment.
+  asked.setup.with(StsAbsent{"none"});
+  asked.more.front().addresses.clear();
+  asked.more.front().address_error = "SERVFAIL";
+  CHECK(is_temporary(asked.postfix(), "mx2.example.com"));
+  asked.more.front().address_error.reset();
+  asked.more.front().no_address_proven = true;
+  CHECK(asked.postfix() == "OK dane");
+}
+
 TEST_CASE("map: pins are fingerprints, alone") {
   Rule rule;
   rule.spki_sha256 = {std::string(62, '0') + "ab", std::string(62, '1') + "cd"};
