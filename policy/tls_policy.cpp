@@ -65,9 +65,8 @@ MapAnswer by_dane(const MapView& view, std::string level) {
     if (!dane_covers(view, *live.plan)) return cannot_say(view, *live.host, "Postfix");
   }
   // No word keeps Postfix from a host that proves itself by DANE, or under `dane` from any.
-  if (view.unnamed && (level == "dane" || view.unnamed->unprotected.tlsa)) {
-    return cannot_say(view, *view.unnamed, "Postfix");
-  }
+  const HostPlan* const used = level == "dane" ? view.unnamed : view.unnamed_tlsa;
+  if (used) return cannot_say(view, *used, "Postfix");
   return found(std::move(level));
 }
 

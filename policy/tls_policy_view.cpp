@@ -29,7 +29,10 @@ bool is_unnamed(const Rule* rule, const base::Domain& host) {
 
 void sort_excluded(MapView& view, const HostPlan& host, const Excluded& excluded) {
   if (excluded.no_address) return;
-  if (!view.unnamed && is_unnamed(view.plan.rule, host.host)) view.unnamed = &host;
+  if (is_unnamed(view.plan.rule, host.host)) {
+    if (!view.unnamed) view.unnamed = &host;
+    if (!view.unnamed_tlsa && host.unprotected.tlsa) view.unnamed_tlsa = &host;
+  }
   if (is_dead(excluded)) {
     if (!view.unresolved) view.unresolved = &excluded;
     const bool dane_counts =

@@ -32,7 +32,8 @@ struct MapView {
   const Excluded* unresolved = nullptr;      // its address could not be found out
   const Excluded* dane_unknown = nullptr;    // whether it has TLSA could not be found out
   bool dane_doubtful = false;                // that, or what an insecure MX promises, is unknown
-  const HostPlan* unnamed = nullptr;         // the rule's `mx` does not name it, but it may be there
+  const HostPlan* unnamed = nullptr;         // the rule's `mx` does not name it
+  const HostPlan* unnamed_tlsa = nullptr;    // nor this, which has secure TLSA records
   const StsActive* enforced = nullptr;
   Floor floor = Floor::none;
   bool secure = false;                       // the MX answer

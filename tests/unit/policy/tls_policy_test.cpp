@@ -320,6 +320,10 @@ TEST_CASE("map: hosts that a rule rules out and no level keeps away make the mai
   CHECK(is_temporary(asked.postfix(), "mx2.example.com"));
   rule.require = Require::dane;
   CHECK(asked.postfix() == "OK dane-only");
+  asked.add("mx3.example.com", pt::usable("mx3.example.com"));
+  CHECK(is_temporary(asked.postfix(), "mx3.example.com"));
+  asked.more.back().dane = pt::no_dane();
+  CHECK(asked.postfix() == "OK dane-only");
   asked.more.front().dane = pt::usable("mx2.example.com");
   CHECK(is_temporary(asked.postfix(), "mx2.example.com"));
   rule.require = Require::encrypted;
