@@ -174,7 +174,8 @@ MapAnswer for_postfix(const MapView& view, bool tlsrpt) {
   }
   if (rule && rule->require == Require::dane) return by_dane(view, "dane-only");
   if (rule && !rule->spki_sha256.empty()) return by_pins(view);
-  // `secure` would turn Postfix's own DANE off: never where DANE authenticates a host.
+  // `secure` would turn Postfix's own DANE off: never where DANE authenticates a host that the plan
+  // uses. One that it does not use is kept away better by `secure`.
   if (view.secure && view.usable) return by_dane(view, "dane");
   if (const auto reason = unknown_policy(view.plan.sts)) return temporary(*reason);
   if (view.tlsa && !view.enforced) return by_dane(view, "dane");

@@ -1,8 +1,9 @@
 // tls_policy(): what the policy map answers for a domain, from the same plan that a delivery
 // follows. Postfix takes one level for all hosts of a domain, chosen so that no host gets by with
-// less than its plan demands; what its words cannot say at least as strictly is `temporary`, with
-// the reason. Sendmail's FEATURE(`sts') knows `secure` and nothing else. What neither can promise:
-// docs/decisions/0016-policy-map.md. Pure.
+// less than its plan demands, but for one: beside a host with DANE, one that only an enforce policy
+// protects, since DANE is never switched off. What else its words cannot say as strictly is
+// `temporary`, with the reason. Sendmail's FEATURE(`sts') knows `secure` and nothing else. What
+// neither can promise: docs/decisions/0016-policy-map.md. Pure.
 #pragma once
 
 #include <cstdint>

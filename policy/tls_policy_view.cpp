@@ -80,16 +80,15 @@ MapView view_of(const Settings& settings, const DomainPlan& plan,
   const auto* active = std::get_if<StsActive>(&plan.sts);
   if (active && active->policy.mode == StsMode::enforce) view.enforced = active;
   for (const HostPlan& host : hosts) {
-    const auto* excluded = std::get_if<Excluded>(&host.decision);
-    if (excluded) {
+    if (const auto* excluded = std::get_if<Excluded>(&host.decision)) {
       sort_excluded(view, host, *excluded);
-      if (is_dead(*excluded)) continue;
-    } else {
-      view.live.push_back({&host, std::get_if<Try>(&host.decision)});
+      continue;
     }
-    if (const auto& tlsa = host.unprotected.tlsa) {
+    const auto* tried = std::get_if<Try>(&host.decision);
+    view.live.push_back({&host, tried});
+    if (tried->tlsa) {
       view.tlsa = true;
-      view.usable |= tlsa->usable;
+      view.usable |= tried->tlsa->usable;
     }
   }
   return view;

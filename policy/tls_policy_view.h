@@ -37,7 +37,7 @@ struct MapView {
   const StsActive* enforced = nullptr;
   Floor floor = Floor::none;
   bool secure = false;                       // the MX answer
-  bool tlsa = false;                         // a host has secure TLSA records
+  bool tlsa = false;                         // a live host has secure TLSA records
   bool usable = false;                       // some of which can be used
 };
 MapView view_of(const Settings& settings, const DomainPlan& plan,

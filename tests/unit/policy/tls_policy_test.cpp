@@ -122,10 +122,13 @@ TEST_CASE("map: DANE behind a secure MX is never switched off") {
   CHECK(alone.postfix() == "OK dane");
   alone.setup.with(pt::unusable());
   CHECK(alone.postfix() == "OK dane");
-  // A host that the policy does not list, but with DANE.
+  // A host with DANE that the policy does not list is none that mail may go to: `dane` for its sake
+  // would let Postfix use it, and the listed one with any certificate.
   Asked other = with(StsMode::enforce);
   other.add("mx2.example.com", pt::usable("mx2.example.com"));
-  CHECK(other.postfix() == "OK dane");
+  CHECK(other.postfix() == "OK secure match=mx.example.com servername=hostname");
+  other.setup.insecure();
+  CHECK(other.postfix() == "OK secure match=mx.example.com servername=hostname");
   alone.setup.settings.dane_enabled = false;
   CHECK(alone.postfix() == absent);
 }
@@ -329,6 +332,17 @@ TEST_CASE("map: hosts that a rule rules out and no level keeps away make the mai
   rule.require = Require::encrypted;
   asked.setup.with(pt::no_dane());
   asked.more.front().dane = pt::no_dane();
+  CHECK(is_temporary(asked.postfix(), "mx.example.com"));
+}
+
+TEST_CASE("map: DANE of a host that the rule does not name gives no level") {
+  Rule rule;
+  rule.mx = {"mx.example.com"};
+  Asked asked;
+  asked.setup.with(rule);
+  asked.add("mx2.example.com", pt::usable("mx2.example.com"));
+  CHECK(asked.postfix() == "OK secure match=mx.example.com servername=hostname");
+  rule.require = Require::encrypted;
   CHECK(is_temporary(asked.postfix(), "mx.example.com"));
 }
 
