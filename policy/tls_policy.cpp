@@ -117,6 +117,7 @@ MapAnswer by_sts(const MapView& view, bool tlsrpt) {
 
 // `fingerprint` knows certificate and key by their digests, and asks for nothing else.
 MapAnswer by_pins(const MapView& view) {
+  if (view.dane_unknown) return temporary(view.dane_unknown->reason);
   for (const LiveHost& live : view.live) {
     const auto* pinned = std::get_if<Pinned>(&live.plan->requirement);
     if (!pinned || pinned->dane || pinned->pkix) return cannot_say(view, *live.host, "Postfix");
@@ -172,12 +173,16 @@ MapAnswer for_postfix(const MapView& view, bool tlsrpt) {
   if (rule && rule->ca_file && !is_plain_word(*rule->ca_file)) {
     return cannot_say(view, *view.live.front().host, "Postfix");
   }
+  const bool pins = rule && !rule->spki_sha256.empty();
+  const auto unknown = unknown_policy(view.plan.sts);
+  // Beside these an enforce policy would be demanded as well: there is no level before it is known.
+  if (unknown && (pins || view.settings.combine == Combine::both)) return temporary(*unknown);
   if (rule && rule->require == Require::dane) return by_dane(view, "dane-only");
-  if (rule && !rule->spki_sha256.empty()) return by_pins(view);
+  if (pins) return by_pins(view);
   // `secure` would turn Postfix's own DANE off: never where DANE authenticates a host that the plan
   // uses. One that it does not use is kept away better by `secure`.
   if (view.secure && view.usable) return by_dane(view, "dane");
-  if (const auto reason = unknown_policy(view.plan.sts)) return temporary(*reason);
+  if (unknown) return temporary(*unknown);
   if (view.tlsa && !view.enforced) return by_dane(view, "dane");
   // An error is never an absence: Postfix would not ask for TLSA under any other level.
   const bool other_level = view.enforced || view.floor != Floor::none;
@@ -243,6 +248,11 @@ MapAnswer tls_policy(MapDialect dialect, const Settings& settings, const Survey&
   if (auto answer = without_host(view)) return *std::move(answer);
   if (dialect == MapDialect::sendmail) return for_sendmail(view);
   return for_postfix(view, dialect == MapDialect::postfix_tlsrpt);
+}
+
+bool awaits_policy(const Survey& survey) {
+  const DomainPlan* const plan = survey.plan();
+  return plan && !plan->exception && unknown_policy(plan->sts);
 }
 
 std::string payload_of(const MapAnswer& answer) {

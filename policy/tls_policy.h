@@ -32,6 +32,8 @@ struct MapAnswer {
 };
 
 MapAnswer tls_policy(MapDialect dialect, const Settings& settings, const Survey& survey);
+// Whether the MTA-STS policy is still being asked for: the next answer may be another one.
+bool awaits_policy(const Survey& survey);
 
 // One line of printable ASCII, cut at a few hundred octets.
 MapAnswer temporary(std::string_view reason);

@@ -120,6 +120,7 @@ PolicyAnswers::Finding PolicyAnswers::judge(policy::MapDialect dialect, const Sn
   const auto known_for = std::chrono::duration_cast<std::chrono::seconds>(
       facts.expires - std::chrono::steady_clock::now());
   finding.stands = waits ? failure_stands : std::clamp(known_for, least_stands, answer_stands);
+  if (policy::awaits_policy(survey)) finding.stands = unfinished_stands;
   if (op.exception) {
     finding.stands = std::min(finding.stands, least_stands);  // it has a last day
     const Transaction nobody;

@@ -103,9 +103,29 @@ TEST_CASE("map: a policy that is not there yet makes the mail wait") {
     // DANE behind a secure MX does not depend on it.
     asked.setup.with(pt::usable());
     CHECK(asked.postfix() == "OK dane");
-    asked.setup.insecure();
+    // It does where both are demanded, and beside pins.
+    asked.setup.with(Combine::both);
+    CHECK(is_temporary(asked.postfix(), " yet"));
+    asked.setup.with(Combine::dane_first).insecure();
+    CHECK(is_temporary(asked.postfix(), " yet"));
+    Rule rule;
+    rule.spki_sha256 = {std::string(64, 'a')};
+    asked.setup.with(rule).with(pt::no_dane());
     CHECK(is_temporary(asked.postfix(), " yet"));
   }
+}
+
+TEST_CASE("map: an answer is for now while the policy is asked for") {
+  const auto awaits = [](StsState state) {
+    pt::Setup setup;
+    setup.with(std::move(state));
+    return awaits_policy(plan_all(setup.settings, setup.op, {setup.facts, {}}));
+  };
+  CHECK(awaits(StsUnknown{"no answer yet", true}));
+  CHECK(awaits(StsUnavailable{"7", pt::fetch_failure(), true}));
+  CHECK_FALSE(awaits(StsUnknown{"SERVFAIL"}));
+  CHECK_FALSE(awaits(StsAbsent{"none"}));
+  CHECK_FALSE(awaits(pt::sts(StsMode::enforce)));
 }
 
 TEST_CASE("map: DANE behind a secure MX is never switched off") {
@@ -376,6 +396,9 @@ TEST_CASE("map: pins are fingerprints, alone") {
   }
   CHECK(asked.postfix() == "OK fingerprint match=" + zeros + "AB|" + ones + "CD");
   CHECK(is_temporary(asked.sendmail(), "Sendmail"));
+  asked.add("mx2.example.com", pt::dane_failed());
+  CHECK(is_temporary(asked.postfix(), "could not be found out"));
+  asked.more.front().dane = pt::no_dane();
   asked.setup.with(pt::usable());
   CHECK(is_temporary(asked.postfix(), "pinned"));
   asked.setup.with(pt::no_dane()).with(pt::sts(StsMode::enforce));
