@@ -1,5 +1,8 @@
 #include "proxy/policy_map.h"
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "base/limits.h"
 #include "policy/map_query.h"
 #include "smtp/netstring.h"
@@ -94,11 +97,14 @@ asio::awaitable<IoResult<void>> PolicyMap::send(Channel& channel, Batch& batch) 
 
 asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket socket) {
   Channel channel(std::move(socket));
+  const Executor executor = channel.executor();
   Batch batch;
   bool begun = false;  // part of a question is there
   std::size_t questions = 0;
   for (;;) {
     if (!begun) channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
+    // Where there is always more, neither reading nor writing ever waits: the others' turn.
+    if (questions > 1) co_await asio::post(executor, asio::use_awaitable);
     // Who asks one by one asks again only when it has its answer: nothing to read yet.
     auto reading = questions == 1 ? channel.fill_later(base::limits::map_buffer)
                                   : channel.fill(base::limits::map_buffer);
@@ -124,6 +130,7 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
         now = std::chrono::steady_clock::now();
       }
       if (channel.buffered().empty()) break;
+      co_await asio::post(executor, asio::use_awaitable);
     }
     const bool rest = !channel.buffered().empty();
     if (rest && (!begun || questions > 0)) channel.set_deadline(now + times_.rest);

@@ -2,6 +2,7 @@
 // one search however many ask, and answers that are forgotten when they must be.
 #include "proxy/policy_map.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -250,6 +251,32 @@ TEST_CASE("map client: a batch is answered in order, its domains looked for at o
     if (questions[i] == "nomap b.example") CHECK(answer.starts_with("PERM "));
   }
   CHECK(world.resolver.mx == 3);
+}
+
+TEST_CASE("map client: who asks without end leaves the others their turn") {
+  int turns = 0;  // in the middle of its answers
+  std::promise<void> asked, answered;
+  std::function<void()> look;
+  World world;
+  const auto client = world.connect();
+  const std::vector<std::string> questions(1500, "QUERY [x]");
+  const std::size_t all = netstrings(std::vector<std::string>(1500, "NOTFOUND ")).size();
+  look = [&] {
+    int octets = 0;
+    ::ioctl(client->fd(), FIONREAD, &octets);
+    if (static_cast<std::size_t>(octets) >= all) return answered.set_value();
+    if (octets > 0) ++turns;
+    asio::post(world.worker->io(), look);
+  };
+  // All of it is there before the first is read.
+  asio::post(world.worker->io(), [&] {
+    asked.get_future().wait();
+    look();
+  });
+  REQUIRE(client->send(netstrings(questions)));
+  asked.set_value();
+  REQUIRE(answered.get_future().wait_for(10s) == std::future_status::ready);
+  CHECK(turns > 10);
 }
 
 TEST_CASE("map client: octet by octet, and the last question before the end") {
