@@ -4,6 +4,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "policy/map_query.h"
 #include "smtp/netstring.h"
 
@@ -36,6 +37,14 @@ std::string reply_of(const policy::MapAnswer& answer) {
   return out;
 }
 
+policy::MapAnswer without_domain(std::string_view key) {
+  if (!policy::is_unknown_name(key)) return {};
+  auto answer = policy::temporary("the name is beyond ASCII and IDNA2008 does not know it, so that "
+                                  "its policy cannot be looked for: " + std::string(key));
+  base::log_info("", "policy map: " + answer.text);
+  return answer;
+}
+
 }  // namespace
 
 void PolicyMap::answer_one(MapListener listener, std::string_view payload, SteadyTime now,
@@ -54,7 +63,7 @@ void PolicyMap::answer_one(MapListener listener, std::string_view payload, Stead
   if (!dialect) return say(reply_of(policy::permanent(wrong_map(listener))));
   if (const std::string* reply = answers_.known(*dialect, query->key, now)) return say(*reply);
   const auto domain = policy::domain_of_map_key(query->key);
-  if (!domain) return say(reply_of(policy::MapAnswer()));
+  if (!domain) return say(reply_of(without_domain(query->key)));
   if (const std::string* reply = answers_.known(*dialect, domain->view(), now)) return say(*reply);
   batch.rest.push_back(answers_.search(*dialect, *domain, now));
 }

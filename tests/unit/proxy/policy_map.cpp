@@ -219,6 +219,8 @@ TEST_CASE("map client: keys that name no domain cost no look-up") {
     REQUIRE(client->ask(std::string("QUERY ") + key));
     CHECK(client->read() == "NOTFOUND ");
   }
+  REQUIRE(client->ask("QUERY 💩.la"));
+  CHECK(client->read().starts_with("TEMP "));
   CHECK(world.resolver.mx == 0);
   for (const char* const key : {"A.Example", "a.example:25", "a.example.", "a.example"}) {
     REQUIRE(client->ask(std::string("QUERY ") + key));
