@@ -32,6 +32,13 @@ std::optional<MapAnswer> without_host(const MapView& view) {
   return not_found();  // The MTA finds out by itself, and returns the mail as it should.
 }
 
+// The exception covers a TLSA look-up that gets no answer, not one that is bogus (that takes
+// dnssec = "ignore"): such a host is ruled out, and no level of an exception keeps an MTA from it.
+std::optional<MapAnswer> beyond_exception(const MapView& view) {
+  if (!view.plan.exception || !view.tlsa_failed) return std::nullopt;
+  return temporary(view.tlsa_failed->reason);
+}
+
 MapAnswer cannot_say(const MapView& view, const HostPlan& host, std::string_view mta) {
   const auto* plan = std::get_if<Try>(&host.decision);
   const std::string what = plan ? "needs " + plan->why : "is ruled out by this server's rule";
@@ -246,6 +253,7 @@ MapAnswer tls_policy(MapDialect dialect, const Settings& settings, const Survey&
   }
   const MapView view = view_of(settings, *survey.plan(), survey.hosts);
   if (auto answer = without_host(view)) return *std::move(answer);
+  if (auto answer = beyond_exception(view)) return *std::move(answer);
   if (dialect == MapDialect::sendmail) return for_sendmail(view);
   return for_postfix(view, dialect == MapDialect::postfix_tlsrpt);
 }

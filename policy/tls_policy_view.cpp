@@ -46,6 +46,7 @@ void sort_excluded(MapView& view, const HostPlan& host, const Excluded& excluded
   if (excluded.kind == PolicyKind::tlsa) {
     view.dane_doubtful = true;
     if (!view.dane_unknown) view.dane_unknown = &excluded;
+    if (!view.tlsa_failed) view.tlsa_failed = &excluded;
   }
 }
 

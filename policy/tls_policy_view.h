@@ -31,6 +31,7 @@ struct MapView {
   const Excluded* by_policy = nullptr;       // the first of each kind
   const Excluded* unresolved = nullptr;      // its address could not be found out
   const Excluded* dane_unknown = nullptr;    // whether it has TLSA could not be found out
+  const Excluded* tlsa_failed = nullptr;     // the same, of a host that is there
   bool dane_doubtful = false;                // that, or what an insecure MX promises, is unknown
   const HostPlan* unnamed = nullptr;         // the rule's `mx` does not name it
   const HostPlan* unnamed_tlsa = nullptr;    // nor this, which has secure TLSA records

@@ -269,6 +269,21 @@ TEST_CASE("map: an exception is the level that it allows") {
   }
 }
 
+TEST_CASE("map: an exception does not cover a host whose TLSA records are bogus") {
+  Exception exception;
+  exception.allow = Allow::encrypted;
+  Asked asked;
+  asked.setup.with(exception);
+  asked.add("mx2.example.com", pt::dane_failed(true));
+  CHECK(is_temporary(asked.postfix(), "could not be found out"));
+  CHECK(is_temporary(asked.sendmail(), "could not be found out"));
+  asked.more.front().dane = pt::dane_failed();
+  CHECK(asked.postfix() == "OK encrypt");
+  exception.ignore_dnssec = true;
+  asked.more.front().dane = pt::dane_failed(true);
+  CHECK(asked.postfix() == "OK encrypt");
+}
+
 TEST_CASE("map: a rule that requires DANE is `dane-only`") {
   Rule rule;
   rule.require = Require::dane;
