@@ -96,29 +96,46 @@ std::string with_trust(const MapView& view, std::string text) {
   return text;
 }
 
+std::string by_patterns(const MapView& view, const std::vector<std::string>& patterns) {
+  return with_trust(view, "secure match=" + match_of(patterns) + " servername=hostname");
+}
+
 // Postfix 3.10: the policy as it is reported; 3.10.5 holds the MX names to the patterns too.
 std::string reported(const MapView& view, const std::vector<std::string>& patterns) {
-  std::string out = " policy_type=sts policy_domain=" + view.plan.domain.str();
+  std::string out = by_patterns(view, patterns) +
+                    " policy_type=sts policy_domain=" + view.plan.domain.str();
   for (const std::string& pattern : patterns) out += " mx_host_pattern=" + pattern;
+  return out;
+}
+
+// As many lines of the policy as there is room for.
+void append_policy(std::string& text, const MapView& view) {
   std::size_t octets = 0;
   for (const std::string& line : view.enforced->policy.lines) {
     const std::string safe = brace_safe(line);
+    if (safe.empty()) continue;
     octets += safe.size();
-    if (octets > longest_policy) break;
-    if (!safe.empty()) out += " { policy_string = " + safe + " }";
+    const std::string part = " { policy_string = " + safe + " }";
+    if (octets > longest_policy || text.size() + part.size() > longest_text) break;
+    text += part;
   }
-  return out;
 }
 
 MapAnswer by_sts(const MapView& view, bool tlsrpt) {
   for (const LiveHost& live : view.live) {
     if (!pkix_covers(live.plan->requirement)) return cannot_say(view, *live.host, "Postfix");
   }
-  const std::vector<std::string> patterns = approved_patterns(view, longest_match);
-  if (patterns.empty()) return cannot_say(view, *view.live.front().host, "Postfix");
-  std::string text = "secure match=" + match_of(patterns) + " servername=hostname";
-  text = with_trust(view, std::move(text));
-  if (tlsrpt) text += reported(view, patterns);
+  std::vector<std::string> patterns = approved_patterns(view, longest_match);
+  const auto no_word = [&] { return cannot_say(view, *view.live.front().host, "Postfix"); };
+  if (patterns.empty()) return no_word();
+  if (!tlsrpt) return found(by_patterns(view, patterns));
+  std::string text = reported(view, patterns);
+  if (text.size() > longest_text) {
+    patterns = approved_hosts(view, longest_match);
+    if (patterns.empty()) return no_word();
+    text = reported(view, patterns);
+  }
+  append_policy(text, view);
   return found(std::move(text));
 }
 
@@ -147,7 +164,7 @@ MapAnswer by_pkix(const MapView& view, const Pkix& pkix) {
   }
   const std::vector<std::string> patterns = approved_patterns(view, longest_match);
   if (patterns.empty()) return cannot_say(view, *view.live.front().host, "Postfix");
-  return found(with_trust(view, "secure match=" + match_of(patterns) + " servername=hostname"));
+  return found(by_patterns(view, patterns));
 }
 
 // Nothing but the operator's own rule and default: every host's requirement is the same.

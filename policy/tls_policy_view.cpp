@@ -71,6 +71,12 @@ std::vector<std::string> names_of(const std::vector<LiveHost>& live) {
   return names;
 }
 
+std::vector<std::string> safe_of(std::vector<std::string> patterns, std::size_t longest) {
+  std::erase_if(patterns, [](const std::string& one) { return !is_safe_pattern(one); });
+  while (octets_of(patterns) > longest) patterns.pop_back();
+  return patterns;
+}
+
 }  // namespace
 
 MapView view_of(const Settings& settings, const DomainPlan& plan,
@@ -106,16 +112,14 @@ std::optional<std::string> unknown_policy(const StsState& sts) {
 
 std::vector<std::string> approved_patterns(const MapView& view, std::size_t longest) {
   const bool by_rule = view.plan.rule && !view.plan.rule->mx.empty();
-  std::vector<std::string> patterns;
-  if (view.enforced && by_rule) {
-    patterns = names_of(view.live);
-  } else {
-    patterns = by_rule ? view.plan.rule->mx : view.enforced->policy.mx;
-    if (octets_of(patterns) > longest) patterns = names_of(view.live);
-  }
-  std::erase_if(patterns, [](const std::string& one) { return !is_safe_pattern(one); });
-  while (octets_of(patterns) > longest) patterns.pop_back();
-  return patterns;
+  if (view.enforced && by_rule) return approved_hosts(view, longest);
+  const auto& patterns = by_rule ? view.plan.rule->mx : view.enforced->policy.mx;
+  if (octets_of(patterns) > longest) return approved_hosts(view, longest);
+  return safe_of(patterns, longest);
+}
+
+std::vector<std::string> approved_hosts(const MapView& view, std::size_t longest) {
+  return safe_of(names_of(view.live), longest);
 }
 
 std::string match_of(const std::vector<std::string>& patterns) {

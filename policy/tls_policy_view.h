@@ -11,8 +11,9 @@
 
 namespace policy {
 
-// Octets of the names in `match`, and of the policy's lines; Postfix takes 100000 in all,
+// Octets of the names in `match`, of the policy's lines, and of all together; Postfix takes 100000,
 // Sendmail's rewriting about 1000.
+inline constexpr std::size_t longest_text = 65536;
 inline constexpr std::size_t longest_match = 16384;
 inline constexpr std::size_t longest_policy = 16384;
 inline constexpr std::size_t longest_sendmail_match = 512;
@@ -51,6 +52,7 @@ std::optional<std::string> unknown_policy(const StsState& sts);
 // the rule's; where there are both, or they take over `longest` octets, the hosts that are left of
 // them by name. Empty: nothing that can be written safely.
 std::vector<std::string> approved_patterns(const MapView& view, std::size_t longest);
+std::vector<std::string> approved_hosts(const MapView& view, std::size_t longest);  // by name
 
 std::string match_of(const std::vector<std::string>& patterns);  // "mx.example.com:.example.net"
 std::string fingerprint_of(const std::string& hex);              // "AB:CD:…"

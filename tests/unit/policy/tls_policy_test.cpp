@@ -491,6 +491,27 @@ TEST_CASE("map: a long policy stays under what Postfix takes, and is no less str
   CHECK(asked.sendmail() == "OK secure match=mx.example.com servername=hostname");
 }
 
+TEST_CASE("map: an answer with all that is reported stays below what Postfix takes") {
+  // Many short patterns: their attributes are five times as long as they are.
+  std::vector<std::string> mx = {"mx.example.com"};
+  for (int i = 0; i < 3000; ++i) mx.push_back(std::string{static_cast<char>('a' + i % 26)} + ".b");
+  Asked asked = with(StsMode::enforce, mx);
+  const std::string one = "OK secure match=mx.example.com servername=hostname policy_type=sts "
+                          "policy_domain=example.com mx_host_pattern=mx.example.com "
+                          "{ policy_string = version: STSv1 } { policy_string = mode: enforce }";
+  CHECK(asked.tlsrpt().starts_with(one));
+  CHECK(asked.tlsrpt().size() < 66000);
+  CHECK(asked.postfix().size() > 12000);
+  // Many short lines: what has no room is left out, whole.
+  StsActive active = std::get<StsActive>(pt::sts(StsMode::enforce));
+  active.policy.lines.assign(10000, "x");
+  asked.setup.with(StsState(active));
+  const std::string lines = asked.tlsrpt();
+  CHECK(lines.size() < 66000);
+  CHECK(lines.size() > 60000);
+  CHECK(lines.ends_with(" { policy_string = x }"));
+}
+
 TEST_CASE("map: a name that Postfix takes for a strategy is left out") {
   Asked asked = with(StsMode::enforce, {"nexthop", "hostname", "*.com", "mx.example.com"});
   CHECK(asked.postfix() == "OK secure match=mx.example.com servername=hostname");
