@@ -22,5 +22,8 @@ std::optional<MapQuery> parse_map_query(std::string_view payload);
 // key, a host in brackets, an address, nonsense. A policy is never looked for at a parent
 // (RFC 8461 §3.4).
 std::optional<base::Domain> domain_of_map_key(std::string_view key);
+// A key that is none of these, but a name beyond ASCII that IDNA2008 does not know: the MTA may
+// turn it into A-labels by rules of its own and deliver, so that it is no domain without a policy.
+bool is_unknown_name(std::string_view key);
 
 }  // namespace policy

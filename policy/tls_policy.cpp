@@ -32,6 +32,13 @@ std::optional<MapAnswer> without_host(const MapView& view) {
   return not_found();  // The MTA finds out by itself, and returns the mail as it should.
 }
 
+// The exception covers a TLSA look-up that gets no answer, not one that is bogus (that takes
+// dnssec = "ignore"): such a host is ruled out, and no level of an exception keeps an MTA from it.
+std::optional<MapAnswer> beyond_exception(const MapView& view) {
+  if (!view.plan.exception || !view.tlsa_failed) return std::nullopt;
+  return temporary(view.tlsa_failed->reason);
+}
+
 MapAnswer cannot_say(const MapView& view, const HostPlan& host, std::string_view mta) {
   const auto* plan = std::get_if<Try>(&host.decision);
   const std::string what = plan ? "needs " + plan->why : "is ruled out by this server's rule";
@@ -65,9 +72,8 @@ MapAnswer by_dane(const MapView& view, std::string level) {
     if (!dane_covers(view, *live.plan)) return cannot_say(view, *live.host, "Postfix");
   }
   // No word keeps Postfix from a host that proves itself by DANE, or under `dane` from any.
-  if (view.by_rule && (level == "dane" || view.by_rule->unprotected.tlsa)) {
-    return cannot_say(view, *view.by_rule, "Postfix");
-  }
+  const HostPlan* const used = level == "dane" ? view.unnamed : view.unnamed_tlsa;
+  if (used) return cannot_say(view, *used, "Postfix");
   return found(std::move(level));
 }
 
@@ -90,34 +96,52 @@ std::string with_trust(const MapView& view, std::string text) {
   return text;
 }
 
+std::string by_patterns(const MapView& view, const std::vector<std::string>& patterns) {
+  return with_trust(view, "secure match=" + match_of(patterns) + " servername=hostname");
+}
+
 // Postfix 3.10: the policy as it is reported; 3.10.5 holds the MX names to the patterns too.
 std::string reported(const MapView& view, const std::vector<std::string>& patterns) {
-  std::string out = " policy_type=sts policy_domain=" + view.plan.domain.str();
+  std::string out = by_patterns(view, patterns) +
+                    " policy_type=sts policy_domain=" + view.plan.domain.str();
   for (const std::string& pattern : patterns) out += " mx_host_pattern=" + pattern;
+  return out;
+}
+
+// As many lines of the policy as there is room for.
+void append_policy(std::string& text, const MapView& view) {
   std::size_t octets = 0;
   for (const std::string& line : view.enforced->policy.lines) {
     const std::string safe = brace_safe(line);
+    if (safe.empty()) continue;
     octets += safe.size();
-    if (octets > longest_policy) break;
-    if (!safe.empty()) out += " { policy_string = " + safe + " }";
+    const std::string part = " { policy_string = " + safe + " }";
+    if (octets > longest_policy || text.size() + part.size() > longest_text) break;
+    text += part;
   }
-  return out;
 }
 
 MapAnswer by_sts(const MapView& view, bool tlsrpt) {
   for (const LiveHost& live : view.live) {
     if (!pkix_covers(live.plan->requirement)) return cannot_say(view, *live.host, "Postfix");
   }
-  const std::vector<std::string> patterns = approved_patterns(view, longest_match);
-  if (patterns.empty()) return cannot_say(view, *view.live.front().host, "Postfix");
-  std::string text = "secure match=" + match_of(patterns) + " servername=hostname";
-  text = with_trust(view, std::move(text));
-  if (tlsrpt) text += reported(view, patterns);
+  std::vector<std::string> patterns = approved_patterns(view, longest_match);
+  const auto no_word = [&] { return cannot_say(view, *view.live.front().host, "Postfix"); };
+  if (patterns.empty()) return no_word();
+  if (!tlsrpt) return found(by_patterns(view, patterns));
+  std::string text = reported(view, patterns);
+  if (text.size() > longest_text) {
+    patterns = approved_hosts(view, longest_match);
+    if (patterns.empty()) return no_word();
+    text = reported(view, patterns);
+  }
+  append_policy(text, view);
   return found(std::move(text));
 }
 
 // `fingerprint` knows certificate and key by their digests, and asks for nothing else.
 MapAnswer by_pins(const MapView& view) {
+  if (view.dane_unknown) return temporary(view.dane_unknown->reason);
   for (const LiveHost& live : view.live) {
     const auto* pinned = std::get_if<Pinned>(&live.plan->requirement);
     if (!pinned || pinned->dane || pinned->pkix) return cannot_say(view, *live.host, "Postfix");
@@ -140,7 +164,7 @@ MapAnswer by_pkix(const MapView& view, const Pkix& pkix) {
   }
   const std::vector<std::string> patterns = approved_patterns(view, longest_match);
   if (patterns.empty()) return cannot_say(view, *view.live.front().host, "Postfix");
-  return found(with_trust(view, "secure match=" + match_of(patterns) + " servername=hostname"));
+  return found(by_patterns(view, patterns));
 }
 
 // Nothing but the operator's own rule and default: every host's requirement is the same.
@@ -155,7 +179,7 @@ MapAnswer by_operator(const MapView& view) {
   return std::visit(
       base::overloaded{
           [](const Opportunistic&) { return not_found(); },
-          [&](const Encrypted&) { return view.by_rule ? no_word() : found("encrypt"); },
+          [&](const Encrypted&) { return view.unnamed ? no_word() : found("encrypt"); },
           [&](const Dane&) { return no_word(); },
           [&](const Pkix& pkix) { return by_pkix(view, pkix); },
           [&](const DaneAndPkix&) { return no_word(); },
@@ -173,11 +197,16 @@ MapAnswer for_postfix(const MapView& view, bool tlsrpt) {
   if (rule && rule->ca_file && !is_plain_word(*rule->ca_file)) {
     return cannot_say(view, *view.live.front().host, "Postfix");
   }
+  const bool pins = rule && !rule->spki_sha256.empty();
+  const auto unknown = unknown_policy(view.plan.sts);
+  // Beside these an enforce policy would be demanded as well: there is no level before it is known.
+  if (unknown && (pins || view.settings.combine == Combine::both)) return temporary(*unknown);
   if (rule && rule->require == Require::dane) return by_dane(view, "dane-only");
-  if (rule && !rule->spki_sha256.empty()) return by_pins(view);
-  // `secure` would turn Postfix's own DANE off: never where DANE authenticates a host.
+  if (pins) return by_pins(view);
+  // `secure` would turn Postfix's own DANE off: never where DANE authenticates a host that the plan
+  // uses. One that it does not use is kept away better by `secure`.
   if (view.secure && view.usable) return by_dane(view, "dane");
-  if (const auto reason = unknown_policy(view.plan.sts)) return temporary(*reason);
+  if (unknown) return temporary(*unknown);
   if (view.tlsa && !view.enforced) return by_dane(view, "dane");
   // An error is never an absence: Postfix would not ask for TLSA under any other level.
   const bool other_level = view.enforced || view.floor != Floor::none;
@@ -241,8 +270,14 @@ MapAnswer tls_policy(MapDialect dialect, const Settings& settings, const Survey&
   }
   const MapView view = view_of(settings, *survey.plan(), survey.hosts);
   if (auto answer = without_host(view)) return *std::move(answer);
+  if (auto answer = beyond_exception(view)) return *std::move(answer);
   if (dialect == MapDialect::sendmail) return for_sendmail(view);
   return for_postfix(view, dialect == MapDialect::postfix_tlsrpt);
+}
+
+bool awaits_policy(const Survey& survey) {
+  const DomainPlan* const plan = survey.plan();
+  return plan && !plan->exception && unknown_policy(plan->sts);
 }
 
 std::string payload_of(const MapAnswer& answer) {

@@ -1,8 +1,9 @@
 // tls_policy(): what the policy map answers for a domain, from the same plan that a delivery
 // follows. Postfix takes one level for all hosts of a domain, chosen so that no host gets by with
-// less than its plan demands; what its words cannot say at least as strictly is `temporary`, with
-// the reason. Sendmail's FEATURE(`sts') knows `secure` and nothing else. What neither can promise:
-// docs/decisions/0016-policy-map.md. Pure.
+// less than its plan demands, but for one: beside a host with DANE, one that only an enforce policy
+// protects, since DANE is never switched off. What else its words cannot say as strictly is
+// `temporary`, with the reason. Sendmail's FEATURE(`sts') knows `secure` and nothing else. What
+// neither can promise: docs/decisions/0016-policy-map.md. Pure.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,8 @@ struct MapAnswer {
 };
 
 MapAnswer tls_policy(MapDialect dialect, const Settings& settings, const Survey& survey);
+// Whether the MTA-STS policy is still being asked for: the next answer may be another one.
+bool awaits_policy(const Survey& survey);
 
 // One line of printable ASCII, cut at a few hundred octets.
 MapAnswer temporary(std::string_view reason);

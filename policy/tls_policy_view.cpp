@@ -19,9 +19,21 @@ Floor floor_of(const Settings& settings, const Rule* rule) {
 
 bool is_dead(const Excluded& excluded) { return !excluded.by_policy; }
 
+// Whatever else rules it out: another policy's reason does not put it on the rule's list.
+bool is_unnamed(const Rule* rule, const base::Domain& host) {
+  return rule && !rule->mx.empty() &&
+         std::ranges::none_of(rule->mx, [&host](const std::string& pattern) {
+           return base::matches_pattern(pattern, host);
+         });
+}
+
 void sort_excluded(MapView& view, const HostPlan& host, const Excluded& excluded) {
+  if (excluded.no_address) return;
+  if (is_unnamed(view.plan.rule, host.host)) {
+    if (!view.unnamed) view.unnamed = &host;
+    if (!view.unnamed_tlsa && host.unprotected.tlsa) view.unnamed_tlsa = &host;
+  }
   if (is_dead(excluded)) {
-    if (excluded.no_address) return;
     if (!view.unresolved) view.unresolved = &excluded;
     const bool dane_counts =
         view.settings.dane_enabled &&
@@ -34,9 +46,8 @@ void sort_excluded(MapView& view, const HostPlan& host, const Excluded& excluded
   if (excluded.kind == PolicyKind::tlsa) {
     view.dane_doubtful = true;
     if (!view.dane_unknown) view.dane_unknown = &excluded;
+    if (!view.tlsa_failed) view.tlsa_failed = &excluded;
   }
-  const bool named = view.plan.rule && !view.plan.rule->mx.empty();
-  if (named && excluded.kind == PolicyKind::operator_rule && !view.by_rule) view.by_rule = &host;
 }
 
 // A name that no parser takes for a strategy ("hostname", "nexthop") or anything but a name.
@@ -60,6 +71,12 @@ std::vector<std::string> names_of(const std::vector<LiveHost>& live) {
   return names;
 }
 
+std::vector<std::string> safe_of(std::vector<std::string> patterns, std::size_t longest) {
+  std::erase_if(patterns, [](const std::string& one) { return !is_safe_pattern(one); });
+  while (octets_of(patterns) > longest) patterns.pop_back();
+  return patterns;
+}
+
 }  // namespace
 
 MapView view_of(const Settings& settings, const DomainPlan& plan,
@@ -70,16 +87,15 @@ MapView view_of(const Settings& settings, const DomainPlan& plan,
   const auto* active = std::get_if<StsActive>(&plan.sts);
   if (active && active->policy.mode == StsMode::enforce) view.enforced = active;
   for (const HostPlan& host : hosts) {
-    const auto* excluded = std::get_if<Excluded>(&host.decision);
-    if (excluded) {
+    if (const auto* excluded = std::get_if<Excluded>(&host.decision)) {
       sort_excluded(view, host, *excluded);
-      if (is_dead(*excluded)) continue;
-    } else {
-      view.live.push_back({&host, std::get_if<Try>(&host.decision)});
+      continue;
     }
-    if (const auto& tlsa = host.unprotected.tlsa) {
+    const auto* tried = std::get_if<Try>(&host.decision);
+    view.live.push_back({&host, tried});
+    if (tried->tlsa) {
       view.tlsa = true;
-      view.usable |= tlsa->usable;
+      view.usable |= tried->tlsa->usable;
     }
   }
   return view;
@@ -96,16 +112,14 @@ std::optional<std::string> unknown_policy(const StsState& sts) {
 
 std::vector<std::string> approved_patterns(const MapView& view, std::size_t longest) {
   const bool by_rule = view.plan.rule && !view.plan.rule->mx.empty();
-  std::vector<std::string> patterns;
-  if (view.enforced && by_rule) {
-    patterns = names_of(view.live);
-  } else {
-    patterns = by_rule ? view.plan.rule->mx : view.enforced->policy.mx;
-    if (octets_of(patterns) > longest) patterns = names_of(view.live);
-  }
-  std::erase_if(patterns, [](const std::string& one) { return !is_safe_pattern(one); });
-  while (octets_of(patterns) > longest) patterns.pop_back();
-  return patterns;
+  if (view.enforced && by_rule) return approved_hosts(view, longest);
+  const auto& patterns = by_rule ? view.plan.rule->mx : view.enforced->policy.mx;
+  if (octets_of(patterns) > longest) return approved_hosts(view, longest);
+  return safe_of(patterns, longest);
+}
+
+std::vector<std::string> approved_hosts(const MapView& view, std::size_t longest) {
+  return safe_of(names_of(view.live), longest);
 }
 
 std::string match_of(const std::vector<std::string>& patterns) {

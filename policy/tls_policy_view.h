@@ -11,8 +11,9 @@
 
 namespace policy {
 
-// Octets of the names in `match`, and of the policy's lines; Postfix takes 100000 in all,
+// Octets of the names in `match`, of the policy's lines, and of all together; Postfix takes 100000,
 // Sendmail's rewriting about 1000.
+inline constexpr std::size_t longest_text = 65536;
 inline constexpr std::size_t longest_match = 16384;
 inline constexpr std::size_t longest_policy = 16384;
 inline constexpr std::size_t longest_sendmail_match = 512;
@@ -31,12 +32,14 @@ struct MapView {
   const Excluded* by_policy = nullptr;       // the first of each kind
   const Excluded* unresolved = nullptr;      // its address could not be found out
   const Excluded* dane_unknown = nullptr;    // whether it has TLSA could not be found out
+  const Excluded* tlsa_failed = nullptr;     // the same, of a host that is there
   bool dane_doubtful = false;                // that, or what an insecure MX promises, is unknown
-  const HostPlan* by_rule = nullptr;         // the operator's rule does not approve it
+  const HostPlan* unnamed = nullptr;         // the rule's `mx` does not name it
+  const HostPlan* unnamed_tlsa = nullptr;    // nor this, which has secure TLSA records
   const StsActive* enforced = nullptr;
   Floor floor = Floor::none;
   bool secure = false;                       // the MX answer
-  bool tlsa = false;                         // a host has secure TLSA records
+  bool tlsa = false;                         // a live host has secure TLSA records
   bool usable = false;                       // some of which can be used
 };
 MapView view_of(const Settings& settings, const DomainPlan& plan,
@@ -49,6 +52,7 @@ std::optional<std::string> unknown_policy(const StsState& sts);
 // the rule's; where there are both, or they take over `longest` octets, the hosts that are left of
 // them by name. Empty: nothing that can be written safely.
 std::vector<std::string> approved_patterns(const MapView& view, std::size_t longest);
+std::vector<std::string> approved_hosts(const MapView& view, std::size_t longest);  // by name
 
 std::string match_of(const std::vector<std::string>& patterns);  // "mx.example.com:.example.net"
 std::string fingerprint_of(const std::string& hex);              // "AB:CD:…"

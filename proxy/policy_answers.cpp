@@ -20,9 +20,18 @@ constexpr std::chrono::seconds answer_stands = 5min;  // and no longer than a TT
 constexpr std::chrono::seconds least_stands = 30s;
 constexpr std::chrono::seconds failure_stands = 5s;
 constexpr std::chrono::seconds unfinished_stands = 1s;
-// Postfix waits for 100 seconds, Sendmail's FEATURE(`sts') for five.
-constexpr std::chrono::seconds postfix_budget = 5s;
+// Sendmail's FEATURE(`sts') waits for five seconds. Postfix waits for 100, in a process of its own:
+// long enough for a look-up that gets no answer to end as a failure, which is known to be one.
 constexpr std::chrono::seconds sendmail_budget = 4s;
+constexpr std::chrono::milliseconds least_postfix_budget = 20s;
+constexpr std::chrono::milliseconds most_postfix_budget = 60s;
+
+std::chrono::milliseconds budget_of(policy::MapDialect dialect, const config::Config& config) {
+  if (dialect == policy::MapDialect::sendmail) return sendmail_budget;
+  // MTA-STS has three quarters of it (proxy/survey): more than one look-up takes.
+  const std::chrono::milliseconds look_up = config.dns.timeout;
+  return std::clamp(look_up * 5 / 3, least_postfix_budget, most_postfix_budget);
+}
 
 std::string netstring_of(const policy::MapAnswer& answer) {
   std::string out;
@@ -50,8 +59,7 @@ std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect 
     erase(in, found->second);
   }
   auto search = std::make_shared<Search>();
-  const bool sendmail = dialect == policy::MapDialect::sendmail;
-  search->deadline = now + (sendmail ? sendmail_budget : postfix_budget);
+  search->deadline = now + budget_of(dialect, *worker_.snapshot()->config);
   if (searches_ >= base::limits::map_searches) {
     search->reply = netstring_of(policy::temporary("too many domains are asked about at once"));
     return search;
@@ -112,6 +120,7 @@ PolicyAnswers::Finding PolicyAnswers::judge(policy::MapDialect dialect, const Sn
   const auto known_for = std::chrono::duration_cast<std::chrono::seconds>(
       facts.expires - std::chrono::steady_clock::now());
   finding.stands = waits ? failure_stands : std::clamp(known_for, least_stands, answer_stands);
+  if (policy::awaits_policy(survey)) finding.stands = unfinished_stands;
   if (op.exception) {
     finding.stands = std::min(finding.stands, least_stands);  // it has a last day
     const Transaction nobody;

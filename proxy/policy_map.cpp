@@ -1,6 +1,10 @@
 #include "proxy/policy_map.h"
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "base/limits.h"
+#include "base/log.h"
 #include "policy/map_query.h"
 #include "smtp/netstring.h"
 
@@ -33,6 +37,14 @@ std::string reply_of(const policy::MapAnswer& answer) {
   return out;
 }
 
+policy::MapAnswer without_domain(std::string_view key) {
+  if (!policy::is_unknown_name(key)) return {};
+  auto answer = policy::temporary("the name is beyond ASCII and IDNA2008 does not know it, so that "
+                                  "its policy cannot be looked for: " + std::string(key));
+  base::log_info("", "policy map: " + answer.text);
+  return answer;
+}
+
 }  // namespace
 
 void PolicyMap::answer_one(MapListener listener, std::string_view payload, SteadyTime now,
@@ -51,7 +63,7 @@ void PolicyMap::answer_one(MapListener listener, std::string_view payload, Stead
   if (!dialect) return say(reply_of(policy::permanent(wrong_map(listener))));
   if (const std::string* reply = answers_.known(*dialect, query->key, now)) return say(*reply);
   const auto domain = policy::domain_of_map_key(query->key);
-  if (!domain) return say(reply_of(policy::MapAnswer()));
+  if (!domain) return say(reply_of(without_domain(query->key)));
   if (const std::string* reply = answers_.known(*dialect, domain->view(), now)) return say(*reply);
   batch.rest.push_back(answers_.search(*dialect, *domain, now));
 }
@@ -94,11 +106,14 @@ asio::awaitable<IoResult<void>> PolicyMap::send(Channel& channel, Batch& batch) 
 
 asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket socket) {
   Channel channel(std::move(socket));
+  const Executor executor = channel.executor();
   Batch batch;
   bool begun = false;  // part of a question is there
   std::size_t questions = 0;
   for (;;) {
     if (!begun) channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
+    // Where there is always more, neither reading nor writing ever waits: the others' turn.
+    if (questions > 1) co_await asio::post(executor, asio::use_awaitable);
     // Who asks one by one asks again only when it has its answer: nothing to read yet.
     auto reading = questions == 1 ? channel.fill_later(base::limits::map_buffer)
                                   : channel.fill(base::limits::map_buffer);
@@ -124,6 +139,7 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
         now = std::chrono::steady_clock::now();
       }
       if (channel.buffered().empty()) break;
+      co_await asio::post(executor, asio::use_awaitable);
     }
     const bool rest = !channel.buffered().empty();
     if (rest && (!begun || questions > 0)) channel.set_deadline(now + times_.rest);

@@ -10,12 +10,23 @@ namespace {
 
 using Facts = base::Result<policy::GatheredFacts, base::Error>;
 
-// Of the time that is left, not all goes to the policy host: what DNS says is wanted too.
-std::chrono::milliseconds sts_wait(const config::MtaSts& config, SteadyTime deadline) {
+// Of the time that is left, not all goes to the policy host: what DNS says is wanted too. But a TXT
+// look-up that ends without an answer should be seen to end: then `on_lookup_error` decides.
+std::chrono::milliseconds sts_wait(const config::Config& config, SteadyTime deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       deadline - std::chrono::steady_clock::now());
-  return std::clamp<std::chrono::milliseconds>(left - left / 4, std::chrono::milliseconds(0),
-                                               config.first_contact_wait);
+  const std::chrono::milliseconds dns = config.dns.timeout + std::chrono::seconds(1);
+  const std::chrono::milliseconds first_contact = config.mta_sts.first_contact_wait;
+  return std::clamp(left - left / 4, std::chrono::milliseconds(0), std::max(first_contact, dns));
+}
+
+// A host that is not known in time: what could depend on it stays open, the others are answered.
+std::shared_ptr<const policy::HostFacts> host_not_in_time(const base::Domain& host) {
+  const std::string why = "the look-ups for " + host.str() + " did not end in time";
+  const dane::LookupFailed failed{why, false};
+  const SteadyTime now = std::chrono::steady_clock::now();
+  policy::HostFacts facts{host, {}, why, false, false, failed, now};
+  return std::make_shared<const policy::HostFacts>(std::move(facts));
 }
 
 dane::HostOrigin origin_of(const policy::DomainFacts& domain) {
@@ -54,7 +65,7 @@ asio::awaitable<Facts> gather_all(Worker& worker, std::shared_ptr<const Snapshot
   worker.gather().prefetch_mx(domain, ignore_dnssec);
   policy::StsState sts = policy::StsAbsent{"MTA-STS is disabled here"};
   if (config.mta_sts.enabled && shared.sts) {
-    const auto wait = sts_wait(config.mta_sts, deadline);
+    const auto wait = sts_wait(config, deadline);
     sts = co_await shared.sts->state_for(domain, wait);
   }
   const auto mx = co_await worker.gather().mx(domain, ignore_dnssec, deadline);
@@ -71,9 +82,7 @@ asio::awaitable<Facts> gather_all(Worker& worker, std::shared_ptr<const Snapshot
   for (const Gather::HostQuery& one : queries) {
     Gather::HostQuery query = one;
     auto found = co_await worker.gather().host(std::move(query), deadline);
-    if (!found) {
-      co_return base::fail("the look-ups for " + one.host.str() + " did not end in time");
-    }
+    if (!found) found = host_not_in_time(one.host);
     facts.expires = std::min(facts.expires, found->expires);
     facts.hosts.push_back(std::move(found));
   }

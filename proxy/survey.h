@@ -15,7 +15,9 @@
 
 namespace proxy {
 
-// The error says what is not known yet and why; the look-ups go on for the next one who asks.
+// The error says what is not known yet and why; the look-ups go on for the next one who asks. A
+// host that is not known by `deadline` is one whose look-ups failed: a dead backup's DNS must not
+// keep the answer about the others.
 asio::awaitable<base::Result<policy::GatheredFacts, base::Error>> gather_all(
     Worker& worker, std::shared_ptr<const Snapshot> snapshot, base::Domain domain,
     SteadyTime deadline);

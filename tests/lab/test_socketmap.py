@@ -232,7 +232,7 @@ class Map(LabCase):
     def test_policy_host_that_is_silent_makes_mail_wait(self):
         begun = time.monotonic()
         answer = ask("late.example")
-        self.assertLess(time.monotonic() - begun, 7)
+        self.assertLess(time.monotonic() - begun, 18)
         self.assertTrue(answer.startswith("TEMP "), answer)
         self.assertIn("not fetched yet", answer)
 

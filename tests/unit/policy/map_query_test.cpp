@@ -48,3 +48,18 @@ TEST_CASE("parents, brackets, addresses and nonsense ask about no domain") {
   CHECK(domain_of(std::string_view("a\0b.example", 11)).empty());
   CHECK(domain_of(std::string(5000, 'a')).empty());
 }
+
+TEST_CASE("a name beyond ASCII that IDNA2008 does not know is no domain without policy") {
+  for (const char* const key : {"💩.la", "💩.la:25", "☃.example", "a@bücher.example", "\xff.example",
+                                "bücher.example:2 5"}) {
+    CAPTURE(key);
+    CHECK(domain_of(key).empty());
+    CHECK(policy::is_unknown_name(key));
+  }
+  CHECK(policy::is_unknown_name("ü" + std::string(2000, 'a')));
+  for (const char* const key : {"", ".", ".💩.la", "[💩.la]", "192.0.2.1", "a b", "user@example.com",
+                                "example.com", "bücher.example"}) {
+    CAPTURE(key);
+    CHECK_FALSE(policy::is_unknown_name(key));
+  }
+}

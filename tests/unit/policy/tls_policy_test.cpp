@@ -103,9 +103,29 @@ TEST_CASE("map: a policy that is not there yet makes the mail wait") {
     // DANE behind a secure MX does not depend on it.
     asked.setup.with(pt::usable());
     CHECK(asked.postfix() == "OK dane");
-    asked.setup.insecure();
+    // It does where both are demanded, and beside pins.
+    asked.setup.with(Combine::both);
+    CHECK(is_temporary(asked.postfix(), " yet"));
+    asked.setup.with(Combine::dane_first).insecure();
+    CHECK(is_temporary(asked.postfix(), " yet"));
+    Rule rule;
+    rule.spki_sha256 = {std::string(64, 'a')};
+    asked.setup.with(rule).with(pt::no_dane());
     CHECK(is_temporary(asked.postfix(), " yet"));
   }
+}
+
+TEST_CASE("map: an answer is for now while the policy is asked for") {
+  const auto awaits = [](StsState state) {
+    pt::Setup setup;
+    setup.with(std::move(state));
+    return awaits_policy(plan_all(setup.settings, setup.op, {setup.facts, {}}));
+  };
+  CHECK(awaits(StsUnknown{"no answer yet", true}));
+  CHECK(awaits(StsUnavailable{"7", pt::fetch_failure(), true}));
+  CHECK_FALSE(awaits(StsUnknown{"SERVFAIL"}));
+  CHECK_FALSE(awaits(StsAbsent{"none"}));
+  CHECK_FALSE(awaits(pt::sts(StsMode::enforce)));
 }
 
 TEST_CASE("map: DANE behind a secure MX is never switched off") {
@@ -122,10 +142,13 @@ TEST_CASE("map: DANE behind a secure MX is never switched off") {
   CHECK(alone.postfix() == "OK dane");
   alone.setup.with(pt::unusable());
   CHECK(alone.postfix() == "OK dane");
-  // A host that the policy does not list, but with DANE.
+  // A host with DANE that the policy does not list is none that mail may go to: `dane` for its sake
+  // would let Postfix use it, and the listed one with any certificate.
   Asked other = with(StsMode::enforce);
   other.add("mx2.example.com", pt::usable("mx2.example.com"));
-  CHECK(other.postfix() == "OK dane");
+  CHECK(other.postfix() == "OK secure match=mx.example.com servername=hostname");
+  other.setup.insecure();
+  CHECK(other.postfix() == "OK secure match=mx.example.com servername=hostname");
   alone.setup.settings.dane_enabled = false;
   CHECK(alone.postfix() == absent);
 }
@@ -246,6 +269,21 @@ TEST_CASE("map: an exception is the level that it allows") {
   }
 }
 
+TEST_CASE("map: an exception does not cover a host whose TLSA records are bogus") {
+  Exception exception;
+  exception.allow = Allow::encrypted;
+  Asked asked;
+  asked.setup.with(exception);
+  asked.add("mx2.example.com", pt::dane_failed(true));
+  CHECK(is_temporary(asked.postfix(), "could not be found out"));
+  CHECK(is_temporary(asked.sendmail(), "could not be found out"));
+  asked.more.front().dane = pt::dane_failed();
+  CHECK(asked.postfix() == "OK encrypt");
+  exception.ignore_dnssec = true;
+  asked.more.front().dane = pt::dane_failed(true);
+  CHECK(asked.postfix() == "OK encrypt");
+}
+
 TEST_CASE("map: a rule that requires DANE is `dane-only`") {
   Rule rule;
   rule.require = Require::dane;
@@ -320,12 +358,45 @@ TEST_CASE("map: hosts that a rule rules out and no level keeps away make the mai
   CHECK(is_temporary(asked.postfix(), "mx2.example.com"));
   rule.require = Require::dane;
   CHECK(asked.postfix() == "OK dane-only");
+  asked.add("mx3.example.com", pt::usable("mx3.example.com"));
+  CHECK(is_temporary(asked.postfix(), "mx3.example.com"));
+  asked.more.back().dane = pt::no_dane();
+  CHECK(asked.postfix() == "OK dane-only");
   asked.more.front().dane = pt::usable("mx2.example.com");
   CHECK(is_temporary(asked.postfix(), "mx2.example.com"));
   rule.require = Require::encrypted;
   asked.setup.with(pt::no_dane());
   asked.more.front().dane = pt::no_dane();
   CHECK(is_temporary(asked.postfix(), "mx.example.com"));
+}
+
+TEST_CASE("map: DANE of a host that the rule does not name gives no level") {
+  Rule rule;
+  rule.mx = {"mx.example.com"};
+  Asked asked;
+  asked.setup.with(rule);
+  asked.add("mx2.example.com", pt::usable("mx2.example.com"));
+  CHECK(asked.postfix() == "OK secure match=mx.example.com servername=hostname");
+  rule.require = Require::encrypted;
+  CHECK(is_temporary(asked.postfix(), "mx.example.com"));
+}
+
+TEST_CASE("map: a rule's list holds whatever else rules the same host out") {
+  Rule rule;
+  rule.mx = {"mx.example.com"};
+  Asked asked = with(StsMode::enforce);
+  asked.setup.with(rule).with(pt::usable());
+  CHECK(asked.postfix() == "OK dane");
+  asked.add("mx2.example.com");  // Neither the rule nor the policy lists it.
+  CHECK(is_temporary(asked.postfix(), "mx2.example.com"));
+  // Nor is a host approved because its DNS is dead at the moment.
+  asked.setup.with(StsAbsent{"none"});
+  asked.more.front().addresses.clear();
+  asked.more.front().address_error = "SERVFAIL";
+  CHECK(is_temporary(asked.postfix(), "mx2.example.com"));
+  asked.more.front().address_error.reset();
+  asked.more.front().no_address_proven = true;
+  CHECK(asked.postfix() == "OK dane");
 }
 
 TEST_CASE("map: pins are fingerprints, alone") {
@@ -340,6 +411,9 @@ TEST_CASE("map: pins are fingerprints, alone") {
   }
   CHECK(asked.postfix() == "OK fingerprint match=" + zeros + "AB|" + ones + "CD");
   CHECK(is_temporary(asked.sendmail(), "Sendmail"));
+  asked.add("mx2.example.com", pt::dane_failed());
+  CHECK(is_temporary(asked.postfix(), "could not be found out"));
+  asked.more.front().dane = pt::no_dane();
   asked.setup.with(pt::usable());
   CHECK(is_temporary(asked.postfix(), "pinned"));
   asked.setup.with(pt::no_dane()).with(pt::sts(StsMode::enforce));
@@ -415,6 +489,27 @@ TEST_CASE("map: a long policy stays under what Postfix takes, and is no less str
   CHECK(asked.tlsrpt().size() < 60000);
   CHECK(asked.tlsrpt().find(" mx_host_pattern=mx.example.com {") != std::string::npos);
   CHECK(asked.sendmail() == "OK secure match=mx.example.com servername=hostname");
+}
+
+TEST_CASE("map: an answer with all that is reported stays below what Postfix takes") {
+  // Many short patterns: their attributes are five times as long as they are.
+  std::vector<std::string> mx = {"mx.example.com"};
+  for (int i = 0; i < 3000; ++i) mx.push_back(std::string{static_cast<char>('a' + i % 26)} + ".b");
+  Asked asked = with(StsMode::enforce, mx);
+  const std::string one = "OK secure match=mx.example.com servername=hostname policy_type=sts "
+                          "policy_domain=example.com mx_host_pattern=mx.example.com "
+                          "{ policy_string = version: STSv1 } { policy_string = mode: enforce }";
+  CHECK(asked.tlsrpt().starts_with(one));
+  CHECK(asked.tlsrpt().size() < 66000);
+  CHECK(asked.postfix().size() > 12000);
+  // Many short lines: what has no room is left out, whole.
+  StsActive active = std::get<StsActive>(pt::sts(StsMode::enforce));
+  active.policy.lines.assign(10000, "x");
+  asked.setup.with(StsState(active));
+  const std::string lines = asked.tlsrpt();
+  CHECK(lines.size() < 66000);
+  CHECK(lines.size() > 60000);
+  CHECK(lines.ends_with(" { policy_string = x }"));
 }
 
 TEST_CASE("map: a name that Postfix takes for a strategy is left out") {
