@@ -90,12 +90,48 @@ std::string postfix_milter(std::string_view spec) {
   return "inet:" + host + ":" + std::string(rest.substr(0, at));
 }
 
-// The line itself, without its condition; nothing where it is for other versions.
-std::optional<std::string_view> line_for(std::string_view line, const Version& version) {
+bool is_loopback(const base::Ip& ip) {
+  return ip.is_v4() ? ip.octets().front() == 127 : ip.str() == "::1";
+}
+
+// Whether this listener is the one that is reached at `address`.
+bool serves(const config::Listen& listen, const config::Address& address) {
+  if (listen.address == address) return true;
+  const auto* at = std::get_if<config::Tcp>(&listen.address);
+  const auto* wanted = std::get_if<config::Tcp>(&address);
+  const bool any = at && (at->address == base::Ip::v4({0, 0, 0, 0}) ||
+                          at->address == base::Ip::v6({}));
+  return any && wanted && wanted->port == at->port;
+}
+
+using Words = std::vector<std::string_view>;
+
+// What lines may ask for beside the version: where the listener is and what it has.
+Words words_of(const Addresses& addresses, Via via, const config::Address& address) {
+  const config::Protocol protocol =
+      via == Via::Lmtp ? config::Protocol::Lmtp : config::Protocol::Smtp;
+  const auto listen = std::ranges::find_if(addresses.listeners, [&](const auto& one) {
+    return one.protocol == protocol && serves(one, address);
+  });
+  const bool known = listen != addresses.listeners.end();
+  if (known && !listen->client_ca.empty()) return {"tls", "client_ca"};
+  const auto* tcp = std::get_if<config::Tcp>(&address);
+  if (!tcp || is_loopback(dialled(tcp->address))) return {"loopback"};
+  return {known && !listen->tls_certificate.empty() ? "tls" : "bare"};
+}
+
+// The line itself, without its condition; nothing where it is for other versions or listeners.
+std::optional<std::string_view> line_for(std::string_view line, const Version& version,
+                                         const Words& words) {
   if (!line.starts_with('?')) return line;
-  const bool from = line.starts_with("?>=");
-  const std::size_t begin = from ? 3 : 2;
   const std::size_t space = line.find(' ');
+  const bool from = line.starts_with("?>=");
+  if (!from && !line.starts_with("?<")) {
+    const std::string_view word = line.substr(1, space - 1);
+    if (std::ranges::find(words, word) == words.end()) return std::nullopt;
+    return line.substr(space + 1);
+  }
+  const std::size_t begin = from ? 3 : 2;
   const auto bound = parse_version(line.substr(begin, space - begin));
   if (version.below(*bound) == from) return std::nullopt;
   return line.substr(space + 1);
@@ -122,11 +158,11 @@ std::optional<std::string> fill(std::string& text, const Values& values) {
   return std::nullopt;
 }
 
-std::vector<Part> parts_of(std::string_view text, const Version& version) {
+std::vector<Part> parts_of(std::string_view text, const Version& version, const Words& words) {
   std::vector<Part> parts;
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
-    const auto line = line_for(text.substr(0, end), version);
+    const auto line = line_for(text.substr(0, end), version, words);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (!line) continue;
     if (line->starts_with("==> ")) {
@@ -256,9 +292,10 @@ base::Result<std::vector<Part>, base::Error> snippet(Mta mta, Via via, const Ver
   Values values = values_of(copy.of(via, mta));
   values["MILTER"] = addresses.milter;
   values["POSTFIX_MILTER"] = postfix_milter(addresses.milter);
-  std::vector<Part> parts = parts_of(text->text, version);
+  const Words words = words_of(addresses, via, copy.of(via, mta));
+  std::vector<Part> parts = parts_of(text->text, version, words);
   if (via == Via::Transparent) {
-    const std::vector<Part> rules = parts_of(nftables_text, version);
+    const std::vector<Part> rules = parts_of(nftables_text, version, words);
     parts.insert(parts.end(), rules.begin(), rules.end());
   }
   for (Part& part : parts) {

@@ -33,6 +33,7 @@ struct Addresses {
   config::Address map = config::Tcp{base::Ip::v4({127, 0, 0, 1}), 8461};
   config::Address sendmail_map = config::Tcp{base::Ip::v4({127, 0, 0, 1}), 5461};
   std::string milter = "inet:8891@127.0.0.1";  // as libmilter writes it
+  std::vector<config::Listen> listeners;  // the configuration's: whether they have TLS
   // The one that `via` uses; not for a milter.
   config::Address& of(Via via, Mta mta);
 };
@@ -62,7 +63,9 @@ Version debian_version(Mta mta);  // Debian 12's
 
 // The data of one MTA: for each way the oldest version that has what the lines need, and the text.
 // A line "==> FILE: WHERE" begins a part; a line "?>=3.1 …" is for 3.1 and above, "?<3.1 …" for
-// those below; @NAME@ is filled in.
+// those below; "?loopback …", "?tls …" and "?bare …" are for a listener on this machine, one
+// elsewhere with a certificate and one elsewhere without, "?client_ca …" for one that demands
+// the MTA's certificate (it counts as "tls" wherever it is); @NAME@ is filled in.
 struct Text {
   Via via;
   std::string_view since;  // "3.0"

@@ -34,6 +34,7 @@ std::optional<Addresses> addresses_from(const Snippet& options, const std::strin
     return addresses;
   }
   const config::Config& config = *loaded.config;
+  addresses.listeners = config.listen;
   if (!config.milter.socket.empty()) addresses.milter = config.milter.socket;
   if (config.socketmap.listen) addresses.map = *config.socketmap.listen;
   if (config.socketmap.sendmail_listen) addresses.sendmail_map = *config.socketmap.sendmail_listen;

@@ -25,7 +25,12 @@ sternpost:
   # Over SMTP a transaction has one recipient domain; recipients in others would get 452 and wait
   # for the next queue run.
   multi_domain = false
-  hosts_avoid_tls = *
+?loopback   hosts_avoid_tls = *
+?tls   hosts_require_tls = *
+?bare   # The listener is on another machine: the way there is in cleartext unless it has a
+?bare   # tls_certificate (then print these lines again) or goes through a tunnel.
+?client_ca   # The listener demands this machine's certificate (client_ca) and refuses every
+?client_ca   # recipient without it: name it here, tls_certificate = ... and tls_privatekey = ...
 )";
 
 constexpr std::string_view lmtp = R"(==> /etc/exim4/conf.d/main/01_sternpost: the main section
@@ -47,15 +52,20 @@ sternpost:
   port = @PORT@
   # Sternpost takes up to 100 recipient domains in one transaction.
   max_rcpt = 100
-  hosts_avoid_tls = *
+?loopback   hosts_avoid_tls = *
+?tls   hosts_require_tls = *
+?bare   # The listener is on another machine: the way there is in cleartext unless it has a
+?bare   # tls_certificate (then print these lines again) or goes through a tunnel.
+?client_ca   # The listener demands this machine's certificate (client_ca) and refuses every
+?client_ca   # recipient without it: name it here, tls_certificate = ... and tls_privatekey = ...
 )";
 
 constexpr std::string_view transparent =
     R"(==> /etc/exim4/conf.d/transport/30_exim4-config_remote_smtp: in remote_smtp
   # Exim goes on as before, and the firewall turns its connections to Sternpost, which does the TLS
-  # with the MX. So Exim itself must not demand any (it would for a domain with DANE), or it would
-  # defer.
-  hosts_avoid_tls = *
+  # with the MX and offers none here. So Exim itself must not demand any, or it would defer: no
+  # hosts_require_tls for port 25, and no DANE. What is not redirected has TLS where it can be had.
+?>=4.91   hosts_try_dane =
   # Domains that share their MX hosts go in one transaction; Sternpost takes one recipient domain
   # there.
   multi_domain = false

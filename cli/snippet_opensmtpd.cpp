@@ -48,12 +48,16 @@ const std::vector<Text>& opensmtpd_texts() {
 }
 
 const std::string_view nftables_text = R"(==> /etc/nftables.conf: at the end
-# Every connection to port 25 elsewhere goes to Sternpost's transparent listener. Sternpost's own
-# do not, or they would come back to it.
+# Every connection to port 25 elsewhere goes to Sternpost's transparent listener. This is what
+# contrib/nftables-transparent.nft has; the first two lines make it fit to be loaded again.
+table inet sternpost
+delete table inet sternpost
 table inet sternpost {
   chain output {
-    type nat hook output priority -100;
+    type nat hook output priority -100; policy accept;
+    # The relay itself, by its user: without this line its connections would come back to it.
     meta skuid "sternpost" return
+    # What stays on this machine: content filters, and the MTA to which the relay hands its reports.
     fib daddr type local return
     tcp dport 25 redirect to :@PORT@
   }

@@ -22,9 +22,15 @@ sternpost_destination_recipient_limit = 100
 # A transport of its own, so that other LMTP deliveries keep their settings; as many processes as
 # deliveries above. XFORWARD tells Sternpost the queue id, for its log.
 ?>=3.1 # A fallback relay would get what Sternpost defers.
+?bare # The listener is on another machine and has no TLS: the way between is in cleartext unless it
+?bare # has a tls_certificate (then print these lines again: "encrypt") or goes through a tunnel.
+?client_ca # The listener demands this machine's certificate (client_ca) and refuses every recipient
+?client_ca # without it: name it here, -o lmtp_tls_cert_file=... -o lmtp_tls_key_file=...
 sternpost unix  -       -       n       -       200     lmtp
     -o lmtp_send_xforward_command=yes
-    -o lmtp_tls_security_level=none
+?loopback     -o lmtp_tls_security_level=none
+?tls     -o lmtp_tls_security_level=encrypt
+?bare     -o lmtp_tls_security_level=may
 ?>=3.1     -o lmtp_fallback_relay=
 )";
 
@@ -44,15 +50,25 @@ sternpost_destination_concurrency_failed_cohort_limit = 1000
 # internet is now one next hop, and its usual 100 processes would let some slow MX hosts stop all
 # mail. XFORWARD tells Sternpost the queue id, for its log. A fallback relay would get what
 # Sternpost defers.
+?bare # The listener is on another machine and has no TLS: the way between is in cleartext unless it
+?bare # has a tls_certificate (then print these lines again: "encrypt") or goes through a tunnel.
+?client_ca # The listener demands this machine's certificate (client_ca) and refuses every recipient
+?client_ca # without it: name it here, -o smtp_tls_cert_file=... -o smtp_tls_key_file=...
 sternpost unix  -       -       n       -       200     smtp
     -o smtp_send_xforward_command=yes
-    -o smtp_tls_security_level=none
+?loopback     -o smtp_tls_security_level=none
+?tls     -o smtp_tls_security_level=encrypt
+?bare     -o smtp_tls_security_level=may
     -o smtp_fallback_relay=
 )";
 
 constexpr std::string_view map = R"(==> /etc/postfix/main.cf: at the end
 # Postfix delivers by itself and asks Sternpost (socketmap.listen) what each domain demands. While
 # Sternpost is away, mail is deferred.
+# These take the place of your own settings. Your own policy tables come before the map in one list
+# (smtp_tls_policy_maps = hash:/etc/postfix/tls_policy, socketmap:...): the first answer counts. If
+# your level was stricter than dane (encrypt, verify, secure), put it into policy.default of
+# Sternpost's configuration: the map answers with that.
 ?<3.10 smtp_tls_policy_maps = socketmap:@POSTFIX@:QUERY
 ?>=3.10 # This map also has the attributes that Postfix 3.10 and later know; older ones would defer.
 ?>=3.10 smtp_tls_policy_maps = socketmap:@POSTFIX@:QUERYwithTLSRPT
@@ -85,9 +101,11 @@ milter_rcpt_macros = i {rcpt_addr} {rcpt_host} {rcpt_mailer}
 
 constexpr std::string_view transparent = R"(==> /etc/postfix/main.cf: at the end
 # Postfix goes on as before, and the firewall turns its connections to Sternpost, which does the TLS
-# with the MX. So Postfix itself must not demand any, or it would defer.
-smtp_tls_security_level = none
-smtp_tls_policy_maps =
+# with the MX and offers none here. So Postfix itself must not demand any at port 25, or it would
+# defer; nor must smtp_tls_policy_maps, but for next hops with another port ([host]:587), which are
+# not redirected and keep what you demand of them there. Not "none": what is not redirected, and all
+# mail while the rule is not loaded, has TLS where it can be had.
+smtp_tls_security_level = may
 )";
 
 }  // namespace
@@ -95,7 +113,7 @@ smtp_tls_policy_maps =
 const std::vector<Text>& postfix_texts() {
   static const std::vector<Text> texts{{Via::Lmtp, "2.8", lmtp},
                                        {Via::Smtp, "2.8", smtp},
-                                       {Via::Map, "2.11", map},
+                                       {Via::Map, "3.4", map},
                                        {Via::Milter, "2.6", milter},
                                        {Via::Transparent, "2.8", transparent}};
   return texts;

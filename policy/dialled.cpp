@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/plan_standing.h"
+#include "policy/plan_words.h"
 
 namespace policy {
 namespace {
@@ -88,7 +89,15 @@ std::variant<Refused, DomainPlan> plan_dialled_domain(const Settings& settings, 
   other.mx = ImplicitMx{};
   auto dialled = plan_domain(settings, op, other);
   auto* plan = std::get_if<DomainPlan>(&dialled);
-  if (!plan || domain_promises(settings, *plan)) return planned;
+  auto* refused = std::get_if<Refused>(&planned);
+  if (!plan || domain_promises(settings, *plan)) {
+    if (!refused) return planned;
+    // The MTA has an address, so its DNS and ours differ: that is no proof that mail must bounce.
+    refused->reply = words::no_route(refused->reason + " in the DNS that this relay sees, and what "
+                                     "is demanded of " + facts.domain.str() + " cannot be proven "
+                                     "of the address that was dialled");
+    return planned;
+  }
   plan->hosts.clear();
   return dialled;
 }

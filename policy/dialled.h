@@ -40,6 +40,7 @@ DialledRoute route_unprotected(const Settings& settings, const DomainPlan& domai
 
 // As plan_domain(), but that a domain without MX hosts in our DNS is not refused where no policy
 // applies to it: the MTA has an address for it (a route of its own, or other DNS), which is used.
+// Where one applies the refusal is a passing one.
 // A null MX is the domain's own word, and is refused.
 std::variant<Refused, DomainPlan> plan_dialled_domain(const Settings& settings, const Operator& op,
                                                       const DomainFacts& facts);

@@ -20,6 +20,7 @@
 #include "policy/facts.h"
 #include "proxy/channel.h"
 #include "proxy/event.h"
+#include "proxy/own_addresses.h"
 
 namespace proxy {
 
@@ -62,6 +63,10 @@ class Gather {
                                                                       SteadyTime deadline);
   // Begins without waiting, so that the next host is ready when it is its turn.
   void prefetch(const HostQuery& query);
+  // Whether a network interface of this machine has that address.
+  bool is_own(const base::Ip& ip) {
+    return own_addresses_.has(ip, std::chrono::steady_clock::now());
+  }
 
   // Forgets everything: the configuration changed.
   void clear();
@@ -103,6 +108,7 @@ class Gather {
   std::size_t capacity_;
   Cache<MxFacts> mx_cache_;
   Cache<policy::HostFacts> host_cache_;
+  OwnAddresses own_addresses_;
 };
 
 }  // namespace proxy

@@ -110,6 +110,9 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
 
 void Walk::order_hosts() {
   hosts_ = plan_->hosts;
+  leave_out_own([this](const policy::MxHost& host) {
+    return host.host.str() == config_.server.hostname;
+  });
   policy::shuffle_equal_preferences(hosts_, [this](std::size_t n) {
     return static_cast<std::size_t>(worker_.random().below(n));
   });
@@ -154,7 +157,7 @@ asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
   const auto now_known = co_await worker_.shared().sts->recheck(*domain_, wait);
   if (same_policy(before, now_known)) co_return false;
   failure_.reset();
-  by_policy_ = by_sts_ = false;
+  by_policy_ = by_sts_ = beside_own_ = false;
   next_host_ = next_address_ = without_address_ = 0;
   addresses_.clear();
   current_.reset();  // it points into what goes now
@@ -227,6 +230,8 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
     addresses_.push_back(*address_);
     co_return true;
   }
+  co_await find_own(budget);
+  if (next_host_ >= hosts_.size()) co_return false;
   const base::Domain host = hosts_[next_host_++].host;
   const auto facts = co_await worker_.gather().host(query_for(host), budget);
   if (!facts) {
@@ -559,7 +564,9 @@ void Walk::note_mx(const base::Ip& ip, const MxFailure& failure) {
 }
 
 smtp::Reply Walk::reply() const {
-  if (!literal_ && plan_ && without_address_ > 0 && without_address_ == hosts_.size()) {
+  // Not where this machine is one of the hosts: that one has an address.
+  if (!literal_ && plan_ && !beside_own_ && without_address_ > 0 &&
+      without_address_ == hosts_.size()) {
     return policy::no_address_reply(*domain_);
   }
   if (failure_) return failure_->reply;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -79,6 +80,9 @@ class Walk {
   bool ignores_dnssec() const;
   LoggedMail logged() const;
   asio::awaitable<bool> enter_host(SteadyTime budget);
+  // walk_own.cpp: where this machine is itself an MX host of the domain
+  void leave_out_own(const std::function<bool(const policy::MxHost&)>& is_own);
+  asio::awaitable<void> find_own(SteadyTime budget);
   bool leave_hosts();
   // walk_dialled.cpp: the address that the MTA dialled, at a transparent listener
   asio::awaitable<void> find_route(SteadyTime budget);
@@ -116,6 +120,7 @@ class Walk {
   std::optional<policy::DomainPlan> plan_;
   std::vector<policy::MxHost> hosts_;
   std::size_t next_host_ = 0;
+  bool beside_own_ = false;  // hosts_ is without this machine and what is no better
   std::optional<policy::HostPlan> host_plan_;
   std::optional<policy::Try> address_plan_;      // goes to one address, no host: literal, dialled
   std::optional<base::Ip> address_;              // that address

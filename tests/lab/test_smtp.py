@@ -8,7 +8,7 @@ import subprocess
 from lab.actions import Drop, Each
 from lab.case import LabCase, main
 from lab.client import Client, Lost, message, send
-from lab.procs import wait_for
+from lab.procs import run, wait_for
 from lab.sternpost import LMTP, SMTP, binary
 
 
@@ -96,6 +96,55 @@ class OneConnection(LabCase):
         self.assertEqual(record["verdict"], "rejected")
         self.assertEqual(record["ip"], self.refuses.mx.address)
         self.assertIsNone(record["reason"])
+
+
+class OwnMx(LabCase):
+    """This machine is itself an MX host: only better ones may have the mail (RFC 5321 §5.1)."""
+
+    name, address = "mx2.backup.example", "198.18.7.1"
+    config = {"server": {"hostname": name},
+              "outbound": {"private_destinations": ["127.0.0.0/8", "198.18.0.0/15"]}}
+
+    @classmethod
+    def publish(cls, lab):
+        run("ip", "link", "add", "own0", "type", "veth", "peer", "name", "own1")
+        run("ip", "addr", "add", f"{cls.address}/32", "dev", "own0")
+        own = {"addresses": [cls.address], "listen": False}
+        cls.backup = lab.domain("backup.example", [{"preference": 10}, {}, {"preference": 30}])
+        cls.down = lab.domain("down.example", [{"listen": False}, {"preference": 30}],
+                              extra=[f"@ MX 20 {cls.name}."])
+        cls.best = lab.domain("best.example", {"preference": 30}, extra=[f"@ MX 20 {cls.name}."])
+        cls.mapped = lab.domain("mapped.example", [{}, {**own, "preference": 20},
+                                                   {"preference": 20}])
+        cls.itself = lab.domain("itself.example", [{**own, "preference": 10}, {"preference": 10}])
+        cls.nowhere = lab.domain("nowhere.example", [{"no_address": True, "listen": False}],
+                                 extra=[f"@ MX 20 {cls.name}."])
+
+    def test_the_better_host_has_it(self):
+        self.delivered(self.backup, self.smtp(self.backup.rcpt))
+        self.assertEqual(len(self.backup.hosts[0].messages), 1)
+        self.delivered(self.mapped, self.smtp(self.mapped.rcpt))
+        self.assertEqual(len(self.mapped.hosts[0].messages), 1)
+
+    def test_the_better_host_is_down(self):
+        """Neither this machine nor a worse host is asked."""
+        self.refused(self.down, self.smtp(self.down.rcpt), "451 4.4.1", "mx1.down.example")
+        self.assertEqual(self.down.mx.sessions, [])
+
+    def test_the_best_host_by_name(self):
+        self.refused(self.best, self.smtp(self.best.rcpt), "451 4.4.4", "machine itself, " +
+                     self.name)
+        self.assertEqual(self.best.mx.sessions, [])
+
+    def test_the_best_host_by_address(self):
+        """Nor is an equal host asked, whichever comes first by chance."""
+        for _ in range(4):
+            self.refused(self.itself, self.smtp(self.itself.rcpt), "451 4.4.4", "machine itself")
+        self.assertEqual(self.itself.mx.sessions, [])
+
+    def test_a_better_host_without_address_is_no_reason_to_bounce(self):
+        got = self.smtp(self.nowhere.rcpt).reply
+        self.assertEqual(got.code, 451, str(got))
 
 
 class Reuse(LabCase):

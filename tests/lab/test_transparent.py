@@ -13,6 +13,7 @@ import socket
 import time
 import tomllib
 
+from lab import snippet
 from lab.actions import Close, Hang
 from lab.case import LabCase, main
 from lab.client import Client, Lost, message
@@ -449,8 +450,10 @@ class Front(Transparent):
         lies = [f"{d.name}. 60 IN MX 5 mx.evil.lab." for d in (cls.dane, cls.sts, cls.plain)]
         cls.lab.add(Resolver(cls.lab.path("resolver"), cls.lab.dns, validating=False,
                              lies=[*lies, f"mx.evil.lab. 60 IN A {cls.evil.address}"]))
+        lines = snippet.usual("postfix", "--via", "transparent")["/etc/postfix/main.cf"]
         # Its own port is not 25, which comes to the relay.
-        cls.front = cls.lab.add(PostfixDirect(cls.lab.path("front"), port=2525))
+        cls.front = cls.lab.add(PostfixDirect(cls.lab.path("front"), port=2525,
+                                              settings=snippet.main_cf(lines)))
 
     def outcome(self, rcpt):
         """(dsn, status, text) of the delivery of one message."""

@@ -8,7 +8,7 @@ from .procs import LabError, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLE = os.path.abspath(os.path.join(HERE, "../../../contrib/nftables-transparent.nft"))
-LOCAL = '    oifname "lo" return\n'
+LOCAL = "    fib daddr type local return\n"
 
 
 class Redirect:

@@ -101,8 +101,10 @@ TEST_CASE("snippet: lines fit the version") {
   CHECK(has(text(Mta::Postfix, Via::Map, "3.10"), "127.0.0.1:8461:QUERYwithTLSRPT\n"));
   CHECK(has(text(Mta::Postfix, Via::Milter, "3.7"), "{ inet:127.0.0.1:8891, connect_timeout"));
   CHECK(has(text(Mta::Postfix, Via::Milter, "2.11"), "milter_default_action = tempfail"));
-  CHECK(text(Mta::Postfix, Via::Map, "2.10") ==
-        "error: Postfix 2.10 is too old: by map it must be 2.11 or newer");
+  // Before 3.4 its parser does not know servername=, and every answer with it would defer.
+  CHECK(has(text(Mta::Postfix, Via::Map, "3.4"), "\nsmtp_tls_policy_maps = "));
+  CHECK(text(Mta::Postfix, Via::Map, "3.3.22") ==
+        "error: Postfix 3.3.22 is too old: by map it must be 3.4 or newer");
   CHECK(text(Mta::OpenSmtpd, Via::Lmtp, "6.0.3") ==
         "error: OpenSMTPD 6.0.3 is too old: by lmtp it must be 6.4 or newer");
   CHECK(text(Mta::Exim, Via::Milter, "4.96") ==
@@ -153,6 +155,81 @@ TEST_CASE("snippet: the address is the listener's, in each MTA's words") {
   CHECK(has(printed({"sendmail", "--via", "milter", "--listen", "unix:/run/m"}), "S=unix:/run/m,"));
   CHECK(has(printed({"postfix", "--via", "milter", "--listen", "inet6:99@::1"}),
             "{ inet:[::1]:99,"));
+}
+
+TEST_CASE("snippet --via transparent: TLS stays on for what is not redirected") {
+  const std::string postfix = run({"snippet", "postfix", "--via", "transparent"}).out;
+  CHECK(has(postfix, "\nsmtp_tls_security_level = may\n"));
+  CHECK_FALSE(has(postfix, "\nsmtp_tls_policy_maps"));
+  const std::string exim = run({"snippet", "exim", "--via", "transparent"}).out;
+  CHECK_FALSE(has(exim, "hosts_avoid_tls"));
+  CHECK(has(exim, "\n  hosts_try_dane =\n"));
+  const std::string old = run({"snippet", "exim", "--via", "transparent", "--version", "4.90"}).out;
+  CHECK_FALSE(has(old, "hosts_try_dane"));  // which it does not know
+}
+
+TEST_CASE("snippet --via transparent: the rule is that of contrib") {
+  const auto from_table = [](const std::string& text) {
+    const std::size_t at = text.find("\ntable inet sternpost\n");
+    REQUIRE(at != std::string::npos);
+    return text.substr(at);
+  };
+  const std::filesystem::path root = std::filesystem::path(STERNPOST_TESTS_DIR).parent_path();
+  const std::string rule = from_table(read(root / "contrib/nftables-transparent.nft"));
+  for (const std::string mta : {"postfix", "sendmail", "exim", "opensmtpd"}) {
+    CAPTURE(mta);
+    CHECK(from_table(run({"snippet", mta, "--via", "transparent"}).out) == rule);
+  }
+}
+
+TEST_CASE("snippet --via map: says what becomes of the settings that it replaces") {
+  for (const std::string version : {"3.7", "3.10"}) {
+    const std::string out = run({"snippet", "postfix", "--via", "map", "--version", version}).out;
+    CHECK(has(out, "Your own policy tables come before the map in one list"));
+    CHECK(has(out, "policy.default"));
+  }
+}
+
+TEST_CASE("snippet: TLS towards a listener elsewhere, where it has a certificate") {
+  const std::string pair =
+      "tls_certificate = \"/etc/sternpost/a.pem\"\ntls_key = \"/etc/sternpost/a.key\"\n";
+  const auto listener = [](const std::string& protocol, const std::string& ip) {
+    return "[[listen]]\nprotocol = \"" + protocol + "\"\naddress = \"" + ip + ":2424\"\n";
+  };
+  for (const std::string way : {"lmtp", "smtp"}) {
+    const auto print = [&](const std::string& mta, const std::string& config) {
+      const Outcome outcome = run({"snippet", mta, "--via", way}, config);
+      CAPTURE(way, mta, outcome.out, outcome.err);
+      CHECK(outcome.status == 0);
+      return outcome.out;
+    };
+    const std::string level = "\n    -o " + way + "_tls_security_level=";
+    const std::string near = listener(way, "127.0.0.1");
+    const std::string far = listener(way, "192.0.2.7");
+    const std::string ca = "client_ca = \"/etc/sternpost/ca.pem\"\n";
+    CHECK(has(print("postfix", near + pair), level + "none\n"));
+    CHECK(has(print("postfix", far + pair), level + "encrypt\n"));
+    CHECK(has(print("postfix", far), level + "may\n"));
+    CHECK(has(print("postfix", far), "cleartext unless"));
+    CHECK_FALSE(has(print("postfix", far + pair), "cleartext unless"));
+    CHECK_FALSE(has(print("postfix", far + pair), "tls_cert_file"));
+    for (const std::string& where : {near, far}) {
+      CHECK(has(print("postfix", where + pair + ca), level + "encrypt\n"));
+      CHECK(has(print("postfix", where + pair + ca), "-o " + way + "_tls_cert_file="));
+      CHECK(has(print("exim", where + pair + ca), "tls_certificate = ..."));
+      CHECK(has(print("exim", where + pair + ca), "\n  hosts_require_tls = *\n"));
+    }
+    CHECK(has(print("exim", near + pair), "\n  hosts_avoid_tls = *\n"));
+    CHECK(has(print("exim", far + pair), "\n  hosts_require_tls = *\n"));
+    CHECK_FALSE(has(print("exim", far + pair), "hosts_avoid_tls"));
+    CHECK_FALSE(has(print("exim", far), "\n  hosts_"));
+    CHECK(has(print("exim", far), "cleartext unless"));
+  }
+  // The address that an MTA elsewhere dials, of a listener at all of them.
+  const std::string all = listener("lmtp", "0.0.0.0") + pair;
+  CHECK(has(run({"snippet", "postfix", "--listen", "192.0.2.7:2424"}, all).out, "level=encrypt\n"));
+  CHECK(has(run({"snippet", "postfix", "--listen", "192.0.2.7:2425"}, all).out, "level=may\n"));
+  CHECK(has(run({"snippet", "postfix", "--listen", "unix:/run/x"}, all).out, "level=none\n"));
 }
 
 TEST_CASE("snippet: says what it assumes") {

@@ -205,7 +205,7 @@ TEST_CASE("no MX host in our DNS: the MTA's address where nothing is promised, e
     setup.with(pt::sts(StsMode::enforce));
     const auto held = plan_dialled_domain(setup.settings, setup.op, setup.facts);
     REQUIRE(std::holds_alternative<Refused>(held));
-    CHECK(std::get<Refused>(held).reply.code == 550);
+    CHECK(std::get<Refused>(held).reply.code == 451);
   }
   for (const MxOutcome& mx : {MxOutcome(NullMx{}), MxOutcome(MxFailed{"SERVFAIL"}),
                               MxOutcome(MxFailed{"bogus", true})}) {
@@ -213,6 +213,24 @@ TEST_CASE("no MX host in our DNS: the MTA's address where nothing is promised, e
     setup.facts.mx = mx;
     CHECK(std::holds_alternative<Refused>(
         plan_dialled_domain(setup.settings, setup.op, setup.facts)));
+  }
+}
+
+TEST_CASE("a route that the MTA alone knows waits, where the operator demands TLS of all domains") {
+  for (const MxOutcome& mx : {MxOutcome(NoSuchDomain{}), MxOutcome(NoUsableMx{"none"})}) {
+    for (const Default level : {Default::encrypted, Default::verified}) {
+      pt::Setup setup;
+      setup.facts.mx = mx;
+      setup.settings.fallback = level;
+      const auto held = plan_dialled_domain(setup.settings, setup.op, setup.facts);
+      REQUIRE(std::holds_alternative<Refused>(held));
+      const smtp::Reply& reply = std::get<Refused>(held).reply;
+      CHECK(reply.code == 451);
+      CHECK(reply.enhanced == smtp::EnhancedCode{4, 4, 4});
+      // At other listeners nobody has an address: final, as ever.
+      const auto refused = plan_domain(setup.settings, setup.op, setup.facts);
+      CHECK(std::get<Refused>(refused).reply.code == 550);
+    }
   }
 }
 
