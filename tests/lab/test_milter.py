@@ -54,6 +54,8 @@ class MilterCase(LabCase):
         cls.plain = lab.domain("plain.example", {"starttls": False}, signing=None, sts="enforce")
         cls.null = lab.domain("null.example", [], extra=["@ MX 0 ."])
         cls.dead = lab.domain("dead.example", {"listen": False, "tlsa": WRONG})
+        cls.many = lab.domain("many.example", {
+            "addresses": [f"127.0.99.{n}" for n in range(1, 11)], "listen": False, "tlsa": WRONG})
         cls.inside = lab.domain("inside.example", {"addresses": ["10.9.8.7"], "listen": False,
                                                    "tlsa": WRONG})
         cls.slow = lab.domain("slow.example", {"tlsa": "3 1 1", "at": {"greeting": Hang()}})
@@ -155,6 +157,11 @@ class Protocol(MilterCase):
             self.assertIn("not seen lately", words)
         time.sleep(0.5)
         self.assertEqual(self.sternpost.records(domain=self.inside.name, event="session"), [])
+
+    def test_every_address_that_a_delivery_would_try_is_tried(self):
+        self.outlook(self.many.rcpt)
+        tried = self.sternpost.wait_records(10, domain=self.many.name, event="session")
+        self.assertEqual(len(tried), 10)
 
     def test_one_handshake_for_many_questions(self):
         conns = [self.milter() for _ in range(20)]
