@@ -56,6 +56,7 @@ class MilterCase(LabCase):
         cls.dead = lab.domain("dead.example", {"listen": False, "tlsa": WRONG})
         cls.many = lab.domain("many.example", {
             "addresses": [f"127.0.99.{n}" for n in range(1, 11)], "listen": False, "tlsa": WRONG})
+        cls.marked = lab.domain("marked.example", {"tlsa": WRONG})
         cls.inside = lab.domain("inside.example", {"addresses": ["10.9.8.7"], "listen": False,
                                                    "tlsa": WRONG})
         cls.slow = lab.domain("slow.example", {"tlsa": "3 1 1", "at": {"greeting": Hang()}})
@@ -162,6 +163,14 @@ class Protocol(MilterCase):
         self.outlook(self.many.rcpt)
         tried = self.sternpost.wait_records(10, domain=self.many.name, event="session")
         self.assertEqual(len(tried), 10)
+
+    def test_address_that_just_failed_a_delivery_is_not_connected_to(self):
+        self.refused(self.marked, self.lmtp(self.marked.rcpt), "451 4.7.5")
+        for _ in range(3):
+            self.assertEqual(self.outlook(self.marked.rcpt)[0].status, "451 4.7.5")
+        time.sleep(0.5)
+        lines = self.sternpost.records(domain=self.marked.name, event="session")
+        self.assertEqual([r for r in lines if "without mail" in r["reason"]], [])
 
     def test_one_handshake_for_many_questions(self):
         conns = [self.milter() for _ in range(20)]
