@@ -2,6 +2,7 @@
 """The milter: by the octets of its protocol, inside Postfix 3.7, inside Sendmail 8.17."""
 
 import os
+import resource
 import signal
 import socket
 import struct
@@ -406,6 +407,16 @@ class Rules(MilterCase):
         conn.rcpt(self.open.rcpt, mailer=None)      # a played session: quarantine
         self.assertEqual(conn.message((SECRET,)).word, "t")
         self.assertIn("does not take all changes", self.sternpost.log)
+
+
+    def test_connections_over_the_limit_are_deferred_where_there_are_rules(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+        idle = [Milter(ADDRESS) for _ in range(2000)]       # negotiated, and nothing more
+        over = Milter(ADDRESS)
+        self.assertEqual(over.connect().word, "t")
+        for one in [*idle, over]:
+            one.close()
+        wait_for(lambda: self.outlook(self.open.rcpt)[0].ok, "connections to be free again")
 
 
 class Reload(MilterCase):
