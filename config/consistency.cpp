@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ip.h"
 #include "config/values.h"
 #include "tlsrpt/dkim.h"
 
@@ -192,7 +193,30 @@ void judge_rules(Reading& reading) {
   }
 }
 
+// The host that a libmilter socket listens at, "inet:PORT@HOST"; "" where it is every one; nullopt
+// where it is no network socket.
+std::optional<std::string_view> milter_host(std::string_view socket) {
+  if (!socket.starts_with("inet:") && !socket.starts_with("inet6:")) return std::nullopt;
+  const std::size_t at = socket.find('@');
+  std::string_view host = at == std::string_view::npos ? "" : socket.substr(at + 1);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return host;
+}
+
+// The protocol knows no client here either, and the MTA's macros can be forged.
+void judge_milter_socket(Reading& reading) {
+  const std::string& socket = reading.config.milter.socket;
+  const auto host = milter_host(socket);
+  if (!host || !reading.is_good("milter.socket") || *host == "localhost") return;
+  const auto ip = base::Ip::parse(*host);
+  if (ip && loopback(Tcp{*ip, 0})) return;
+  reading.warning(reading.place("milter.socket"),
+                  socket + " is not loopback: whoever reaches it may ask, hold its connections, " +
+                      "and read what is said of domains");
+}
+
 void judge_milter(Reading& reading) {
+  judge_milter_socket(reading);
   const auto& rules = reading.config.milter.rules;
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const std::string at = element("milter.rule", i);

@@ -61,7 +61,9 @@ bool is_lookup_error(const std::optional<tlsrpt::ResultType>& result) {
 // Collects what the hosts say, in the order of their preference.
 class Summary {
  public:
-  Summary(const base::Domain& domain, const Sightings& seen) : domain_(domain), seen_(seen) {}
+  // `sts_missing`: whether there is an MTA-STS policy, or what it says, could not be found out.
+  Summary(const base::Domain& domain, const Sightings& seen, bool sts_missing)
+      : domain_(domain), seen_(seen), sts_missing_(sts_missing) {}
 
   void add(const HostPlan& host) {
     if (const auto* excluded = std::get_if<Excluded>(&host.decision)) {
@@ -123,6 +125,9 @@ class Summary {
                                age_of(sighting->ago) + " ago)";
       failed(sighting->no_starttls ? words::no_starttls(text) : words::not_verified(text), text,
              plan.kind);
+      // With its policy the host may be vouched for, and this certificate good enough.
+      const Pkix* const pkix = pkix_of(plan.requirement);
+      passing_ |= sts_missing_ && pkix && pkix->vouching;
       return;
     }
     // The header speaks of the weakest host that may get the mail.
@@ -150,6 +155,7 @@ class Summary {
 
   const base::Domain& domain_;
   const Sightings& seen_;
+  bool sts_missing_;
   bool open_ = false;
   bool good_ = false;
   bool unknown_ = false;
@@ -194,7 +200,10 @@ Outlook outlook_of(const Settings& settings, const base::Domain& domain, const S
   if (const Refused* refused = survey.refused()) {
     out = of_refused(*refused);
   } else {
-    Summary summary(domain, seen);
+    const StsState& sts = survey.plan()->sts;
+    Summary summary(domain, seen,
+                    std::holds_alternative<StsUnknown>(sts) ||
+                        std::holds_alternative<StsUnavailable>(sts));
     for (const HostPlan& host : survey.hosts) summary.add(host);
     out = std::move(summary).outlook();
   }

@@ -83,7 +83,6 @@ std::atomic<std::size_t>& connections() {
 
 struct Connection {
   bool counted = false;
-  bool local = false;  // from this host, as a session that is only played says of itself
   bool over = false;   // there were too many
   std::string sender;                      // of the message that began
   std::unique_ptr<MilterMessage> message;  // from its first recipient on
@@ -118,7 +117,7 @@ sfsistat guarded(SMFICTX* context, What what, sfsistat closed = SMFIS_CONTINUE) 
       ~Leave() { gate().leave(); }
     } leave;
     Connection* const connection = connection_of(context);
-    if (!connection || connection->over) return SMFIS_CONTINUE;
+    if (!connection) return SMFIS_CONTINUE;
     return what(*desk, *connection);
   } catch (const std::exception& error) {
     base::log_error("", std::string("milter: internal error, the mail passes: ") + error.what());
@@ -142,9 +141,35 @@ sfsistat answer(SMFICTX* context, const MilterReply& reply) {
 
 // ---- callbacks, in the order of a session -------------------------------------------------------
 
+// From the negotiation on: a connection that says nothing more costs as much.
+void count(Connection& connection) {
+  if (connection.counted) return;
+  connection.counted = true;
+  connection.over = connections().fetch_add(1) >= Milter::connections_most;
+}
+
+void tell_too_many(bool rules) {
+  static std::mutex& mutex = *new std::mutex;
+  static std::chrono::steady_clock::time_point told{};
+  const auto now = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard lock(mutex);
+    if (told != std::chrono::steady_clock::time_point{} && now - told < told_again) return;
+    told = now;
+  }
+  base::log_warn("", "milter: more than " + std::to_string(Milter::connections_most) +
+                         " connections: mail of the others " +
+                         (rules ? "is deferred, since there are rules"
+                                : "passes without being looked at"));
+}
+
 sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long steps, unsigned long,
                       unsigned long, unsigned long* actions_out, unsigned long* steps_out,
                       unsigned long* third, unsigned long* fourth) noexcept {
+  guarded(context, [](MilterDesk&, Connection& connection) -> sfsistat {
+    count(connection);
+    return SMFIS_CONTINUE;
+  });
   const unsigned long wanted = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE;
   if (actions & SMFIF_SETSYMLIST) {
     for (const auto& [stage, names] :
@@ -160,38 +185,20 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
   return SMFIS_CONTINUE;
 }
 
-void tell_too_many() {
-  static std::mutex& mutex = *new std::mutex;
-  static std::chrono::steady_clock::time_point told{};
-  const auto now = std::chrono::steady_clock::now();
-  {
-    const std::lock_guard lock(mutex);
-    if (told != std::chrono::steady_clock::time_point{} && now - told < told_again) return;
-    told = now;
-  }
-  base::log_warn("", "milter: more than " + std::to_string(Milter::connections_most) +
-                         " connections: mail of the others passes without being looked at");
-}
-
-sfsistat on_connect(SMFICTX* context, char* host, sockaddr* address) noexcept {
-  return guarded(context, [&](MilterDesk&, Connection& connection) -> sfsistat {
-    connection.local = host && std::string_view(host) == "localhost";
-    if (address && address->sa_family == AF_INET) {
-      const auto* ip = reinterpret_cast<const sockaddr_in*>(address);
-      connection.local = connection.local && ip->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
-    }
-    if (connection.counted) return SMFIS_CONTINUE;
-    connection.counted = true;
-    if (connections().fetch_add(1) < Milter::connections_most) return SMFIS_CONTINUE;
-    connection.over = true;
-    tell_too_many();
-    return SMFIS_ACCEPT;
+sfsistat on_connect(SMFICTX* context, char*, sockaddr*) noexcept {
+  return guarded(context, [&](MilterDesk& desk, Connection& connection) -> sfsistat {
+    count(connection);
+    if (!connection.over) return SMFIS_CONTINUE;
+    const bool rules = !desk.snapshot()->config->milter.rules.empty();
+    tell_too_many(rules);
+    return rules ? SMFIS_TEMPFAIL : SMFIS_ACCEPT;
   });
 }
 
 sfsistat on_envfrom(SMFICTX* context, char** argv) noexcept {
   return guarded(context, [&](MilterDesk&, Connection& connection) -> sfsistat {
     connection.message.reset();
+    if (connection.over) return SMFIS_CONTINUE;
     connection.sender = argv && argv[0] ? argv[0] : "";
     return SMFIS_CONTINUE;
   });
@@ -201,10 +208,11 @@ sfsistat on_envrcpt(SMFICTX* context, char** argv) noexcept {
   return guarded(context, [&](MilterDesk& desk, Connection& connection) -> sfsistat {
     const RecipientMacros macros{macro(context, "{rcpt_mailer}"), macro(context, "{rcpt_host}"),
                                  macro(context, "{rcpt_addr}")};
+    if (connection.over) return SMFIS_CONTINUE;
     if (!connection.message) {
-      // Postfix plays a session for mail that came in by sendmail(1) and qmqp, and knows no next
-      // hops in it.
-      const bool simulated = connection.local && !macros.mailer && !macros.host;
+      // Postfix plays a session for mail that came in by sendmail(1), QMQP and `postsuper -r`, with
+      // the client of old and no next hops. A real one always has a next hop or a mailer.
+      const bool simulated = !macros.mailer && !macros.host;
       connection.message = std::make_unique<MilterMessage>(desk, simulated);
       connection.message->sender(connection.sender);
     }
@@ -230,6 +238,7 @@ sfsistat on_eom(SMFICTX* context) noexcept {
     if (end.reply.kind != MilterReply::Kind::pass) return answer(context, end.reply);
     std::string name(outlook_field);
     bool sent = true;
+    bool held = true;
     // From the last: the numbers of those before stay.
     for (std::size_t i = end.forged; i > 0; --i) {
       const int index = static_cast<int>(i);
@@ -239,13 +248,14 @@ sfsistat on_eom(SMFICTX* context) noexcept {
       sent = ::smfi_addheader(context, name.data(), end.field_body.data()) == MI_SUCCESS && sent;
     }
     if (!end.quarantine.empty()) {
-      sent = ::smfi_quarantine(context, end.quarantine.data()) == MI_SUCCESS && sent;
+      held = ::smfi_quarantine(context, end.quarantine.data()) == MI_SUCCESS;
     }
-    if (!sent) {
+    if (!sent || !held) {
       base::log_warn(message->id(), "milter: the MTA does not take all changes: it must allow "
                                     "header fields to be added and changed, and quarantine");
     }
-    return SMFIS_CONTINUE;
+    // The relay goes on to guard what on_unenforceable holds; a rule only the milter knows.
+    return !held && end.by_rule ? SMFIS_TEMPFAIL : SMFIS_CONTINUE;
   }, SMFIS_TEMPFAIL);
 }
 

@@ -17,7 +17,8 @@ namespace proxy {
 
 class Milter {
  public:
-  // Connections of MTAs at a time; those above go on without being looked at, with a warning.
+  // Connections of MTAs at a time; those above go on without being looked at, or are deferred where
+  // there are rules, with a warning.
   static constexpr std::size_t connections_most = 2000;
 
   // Opens the socket; nothing is answered before start(). There may be one in a process, once.

@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::size_t domains_named = 50;
 constexpr std::size_t line_length = 78;
-constexpr std::size_t longest_word = 1000;  // RFC 2047 §2 allows 75
+constexpr std::size_t longest_word = 100;  // RFC 2047 §2 allows 75
+constexpr std::size_t decoded_most = 10000;  // octets of one field; a rule's value is shorter
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -140,7 +141,7 @@ std::string decode_encoded_words(std::string_view text) {
   std::string out;
   std::string gap;  // space behind an encoded word: it goes where another one follows
   bool after_word = false;
-  while (!text.empty()) {
+  while (!text.empty() && out.size() < decoded_most) {
     if (after_word && is_space(text.front())) {
       gap += text.front();
       text.remove_prefix(1);

@@ -106,12 +106,14 @@ void MilterMessage::queue_id(std::string_view id) {
 
 MilterReply MilterMessage::recipient(const RecipientMacros& macros, std::string_view argument) {
   if (is_report_mail(argument)) {
-    base::log_debug(id_, "milter: a recipient is not looked at: it is report mail of our own");
+    not_looked_at("it is report mail of our own");
     return {};
   }
   const auto domain = policy_domain_of(macros, argument, *snapshot_->config);
   if (!domain) {
-    base::log_debug(id_, "milter: a recipient is not looked at: " + domain.error().text);
+    not_looked_at(domain.error().text);
+    literal_ |= domain.error().kind == NotAsked::Kind::literal;
+    if (domain.error().kind == NotAsked::Kind::relay) ++unseen_;
     return {};
   }
   const auto known = domains_.find(*domain);
@@ -122,6 +124,7 @@ MilterReply MilterMessage::recipient(const RecipientMacros& macros, std::string_
   if (domains_.size() >= domains_most) {
     base::log_warn(id_, "milter: the message has more than " + std::to_string(domains_most) +
                             " domains; no more are looked at");
+    ++unseen_;
     return {};
   }
   const auto deadline = std::chrono::steady_clock::now() + desk_.waits().recipient;
@@ -133,6 +136,10 @@ MilterReply MilterMessage::recipient(const RecipientMacros& macros, std::string_
   domains_.emplace(*domain, std::move(one));
   order_.push_back(*domain);
   return reply;
+}
+
+void MilterMessage::not_looked_at(const std::string& why) {
+  base::log_debug(id_, "milter: a recipient is not looked at: " + why);
 }
 
 bool MilterMessage::is_report_mail(std::string_view argument) const {
@@ -221,6 +228,11 @@ MilterMessage::End MilterMessage::end() {
                      "]";
   }
   std::vector<std::pair<std::string, std::string>> words;
+  // In front, where no number of domains cuts it off.
+  const bool rules = std::ranges::find(matched_, true) != matched_.end();
+  if (unseen_ > 0 && rules) {
+    words.emplace_back("other recipients", "not looked at");
+  }
   for (const base::Domain& domain : order_) {
     const Recipient& one = domains_.at(domain);
     if (one.accepted == 0) continue;
@@ -246,9 +258,22 @@ bool MilterMessage::apply_rules(End& out) {
 // True: a recipient's domain does not offer what the rule demands, and it was acted upon.
 bool MilterMessage::apply_rule(const config::MilterRule& rule, OutlookBoard::Time deadline,
                                End& out) {
-  for (auto& [domain, one] : domains_) {
+  // What is known decides before anything is waited for: no silent domain hides another's answer.
+  if (apply_to_literal(rule, out)) return true;
+  const policy::Require require = require_of(rule.require);
+  std::vector<base::Domain> waited;
+  for (const auto& [domain, one] : domains_) {
     if (one.accepted == 0) continue;
-    const Outlook outlook = desk_.board().settle(domain, require_of(rule.require), deadline);
+    const auto known = desk_.board().settled(domain, require);
+    if (known && known->prospect != Prospect::unknown) {
+      if (apply_answer(rule, domain, *known, out)) return true;
+      continue;
+    }
+    desk_.board().prepare(domain, require);
+    waited.push_back(domain);
+  }
+  for (const base::Domain& domain : waited) {
+    const Outlook outlook = desk_.board().settle(domain, require, deadline, began_);
     if (desk_.board().closed()) {
       // What was not found out because of the end is tried again, by whoever answers then.
       out.reply = reply_of(Kind::tempfail, smtp::make_reply(451, {4, 3, 2}, ""),
@@ -256,33 +281,58 @@ bool MilterMessage::apply_rule(const config::MilterRule& rule, OutlookBoard::Tim
       return true;
     }
     if (outlook.prospect == Prospect::unknown) {
-      one.rule_unknown = true;
+      domains_.at(domain).rule_unknown = true;
       base::log_warn(id_, "milter: a message whose " + rule.header + " demands " +
                               std::string(demanded(rule.require)) + " passes, though that of " +
                               domain.str() + " is not known: " + outlook.reason +
                               (queue_id_.empty() ? "" : " (queue id " + queue_id_ + ")"));
     }
-    if (outlook.prospect != Prospect::bad) continue;
-    const std::string why = "a message with this " + rule.header + " goes only where there is " +
-                            std::string(demanded(rule.require)) + ": " + outlook.reason;
-    // A session that is only played can refuse nobody: held is not lost, and not sent.
-    const Kind kind = simulated_ ? Kind::pass : held_for(kind_of(rule.action), outlook);
-    const MilterReply reply = reply_of(kind, outlook.reply, why);
-    log(domain, outlook, reply,
-        "a rule for " + rule.header +
-            (kind == Kind::reject     ? " refuses the message"
-             : kind == Kind::tempfail ? " refuses the message for now"
-                                      : " puts the message into quarantine"),
-        !outlook.observed);
-    if (outlook.observed) continue;
-    out.reply = reply;
-    if (kind == Kind::pass) out.quarantine = why;
-    return true;
+    if (apply_answer(rule, domain, outlook, out)) return true;
   }
   return false;
 }
 
-void MilterMessage::log(const base::Domain& domain, const Outlook& outlook,
+// Recipients without a domain: an address literal offers nothing that could be verified; of the
+// rest nothing is known.
+bool MilterMessage::apply_to_literal(const config::MilterRule& rule, End& out) {
+  if (unseen_ > 0) {
+    base::log_warn(id_, "milter: a message whose " + rule.header + " demands " +
+                            std::string(demanded(rule.require)) + " has " +
+                            std::to_string(unseen_) + " recipients that were not looked at" +
+                            (queue_id_.empty() ? "" : " (queue id " + queue_id_ + ")"));
+  }
+  if (!literal_) return false;
+  Outlook bad;
+  bad.prospect = Prospect::bad;
+  bad.reason = "a recipient is at an address literal, which no policy is about";
+  bad.observed = snapshot_->settings.mode == policy::Mode::observe;
+  return apply_answer(rule, std::nullopt, bad, out);
+}
+
+// True: the answer is that the rule is not met, and it was acted upon.
+bool MilterMessage::apply_answer(const config::MilterRule& rule,
+                                 const std::optional<base::Domain>& domain,
+                                 const Outlook& outlook, End& out) {
+  if (outlook.prospect != Prospect::bad) return false;
+  const std::string why = "a message with this " + rule.header + " goes only where there is " +
+                          std::string(demanded(rule.require)) + ": " + outlook.reason;
+  // A session that is only played can refuse nobody: held is not lost, and not sent.
+  const Kind kind = simulated_ ? Kind::pass : held_for(kind_of(rule.action), outlook);
+  const MilterReply reply = reply_of(kind, outlook.reply, why);
+  log(domain, outlook, reply,
+      "a rule for " + rule.header +
+          (kind == Kind::reject     ? " refuses the message"
+           : kind == Kind::tempfail ? " refuses the message for now"
+                                    : " puts the message into quarantine"),
+      !outlook.observed);
+  if (outlook.observed) return false;
+  out.reply = reply;
+  if (kind == Kind::pass) out.quarantine = why;
+  out.by_rule = true;
+  return true;
+}
+
+void MilterMessage::log(const std::optional<base::Domain>& domain, const Outlook& outlook,
                         const MilterReply& reply, std::string_view what, bool acted) const {
   const std::string text = "milter: " + std::string(what) + (acted ? "" : ", were it enforced") +
                            ": " + outlook.reason;

@@ -79,6 +79,7 @@ class MilterMessage {
     std::size_t forged = 0;      // fields of our name to take out, counted from 1
     std::string field_body;      // of our own field; "": none
     std::string quarantine;      // why the MTA shall hold the message; "": it shall not
+    bool by_rule = false;        // a rule says so: where the MTA does not hold it, it may not pass
   };
   End end();
 
@@ -95,20 +96,27 @@ class MilterMessage {
   void prepare_rules();
   bool apply_rules(End& out);
   bool apply_rule(const config::MilterRule& rule, OutlookBoard::Time deadline, End& out);
+  bool apply_answer(const config::MilterRule& rule, const std::optional<base::Domain>& domain,
+                    const policy::Outlook& outlook, End& out);
   MilterReply reply_of(MilterReply::Kind kind, const smtp::Reply& reply,
                        std::string_view why) const;
-  void log(const base::Domain& domain, const policy::Outlook& outlook, const MilterReply& reply,
-           std::string_view what, bool acted) const;
+  bool apply_to_literal(const config::MilterRule& rule, End& out);
+  void not_looked_at(const std::string& why);
+  void log(const std::optional<base::Domain>& domain, const policy::Outlook& outlook,
+           const MilterReply& reply, std::string_view what, bool acted) const;
 
   MilterDesk& desk_;
   std::shared_ptr<const Snapshot> snapshot_;
   const config::Milter& config_;
+  const OutlookBoard::Time began_ = std::chrono::steady_clock::now();
   bool simulated_ = false;
   std::string id_;
   std::string queue_id_;
   std::string sender_;
   std::map<base::Domain, Recipient> domains_;
   std::vector<base::Domain> order_;       // of their first RCPT
+  bool literal_ = false;      // a recipient is at an address literal
+  std::size_t unseen_ = 0;    // recipients that go out and were not looked at
   std::vector<bool> matched_;             // one for each rule
   std::size_t forged_ = 0;
   std::string quarantine_;

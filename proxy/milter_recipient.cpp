@@ -10,7 +10,16 @@ namespace proxy {
 
 namespace {
 
-using Outcome = base::Result<base::Domain, base::Error>;
+using Outcome = base::Result<base::Domain, NotAsked>;
+using Kind = NotAsked::Kind;
+
+auto not_asked(Kind kind, std::string text) { return base::fail(NotAsked{kind, std::move(text)}); }
+
+Outcome parsed(std::string_view text) {
+  auto domain = base::Domain::parse(text);
+  if (!domain) return not_asked(Kind::relay, domain.error().text);
+  return *std::move(domain);
+}
 
 // Mailers that send nothing by SMTP: those of Postfix's and Sendmail's own files.
 constexpr std::array<std::string_view, 20> not_smtp{
@@ -99,10 +108,12 @@ Outcome domain_of_address(std::string_view address) {
   if (address.starts_with('<')) address.remove_prefix(1);
   if (address.ends_with('>')) address.remove_suffix(1);
   const std::size_t at = address.rfind('@');
-  if (at == std::string_view::npos) return base::fail("it has no domain");
+  if (at == std::string_view::npos) return not_asked(Kind::inside, "it has no domain");
   const std::string_view domain = address.substr(at + 1);
-  if (domain.starts_with('[')) return base::fail("it is at an address literal, without a policy");
-  return base::Domain::parse(domain);
+  if (domain.starts_with('[')) {
+    return not_asked(Kind::literal, "it is at an address literal, without a policy");
+  }
+  return parsed(domain);
 }
 
 Outcome address_domain(const RecipientMacros& macros, std::string_view argument) {
@@ -124,20 +135,21 @@ Outcome by_next_hop(const RecipientMacros& macros, std::string_view argument,
   const std::string_view host = macros.host ? std::string_view(*macros.host) : "";
   if (host.empty()) {
     if (std::ranges::any_of(not_smtp, [&](std::string_view one) { return same(one, mailer); })) {
-      return base::fail("it goes to the mailer " + std::string(mailer));
+      return not_asked(Kind::inside, "it goes to the mailer " + std::string(mailer));
     }
     return address_domain(macros, argument);
   }
   const NextHop hop = parse_hop(host);
   if (is_own(hop, config)) return address_domain(macros, argument);
   if (std::ranges::any_of(not_smtp, [&](std::string_view one) { return same(one, mailer); })) {
-    return base::fail("it goes to the mailer " + std::string(mailer));
+    return not_asked(Kind::inside, "it goes to the mailer " + std::string(mailer));
   }
-  if (hop.lmtp) return base::fail("it goes over LMTP to " + std::string(host));
+  if (hop.lmtp) return not_asked(Kind::inside, "it goes over LMTP to " + std::string(host));
   if (hop.bracketed || base::Ip::parse(hop.host)) {
-    return base::fail("it goes to the relay " + std::string(host) + ", which no policy is about");
+    return not_asked(Kind::relay,
+                     "it goes to the relay " + std::string(host) + ", which no policy is about");
   }
-  return base::Domain::parse(hop.host);
+  return parsed(hop.host);
 }
 
 }  // namespace
@@ -145,9 +157,16 @@ Outcome by_next_hop(const RecipientMacros& macros, std::string_view argument,
 Outcome policy_domain_of(const RecipientMacros& macros, std::string_view argument,
                          const config::Config& config) {
   const Outcome recipient = address_domain(macros, argument);
-  if (recipient && is_own_domain(*recipient, config)) return base::fail("its domain is our own");
+  if (recipient && is_own_domain(*recipient, config)) {
+    return not_asked(Kind::inside, "its domain is our own");
+  }
   Outcome domain = by_next_hop(macros, argument, config);
-  if (domain && is_own_domain(*domain, config)) return base::fail("its next hop is our own");
+  if (domain && is_own_domain(*domain, config)) {
+    return not_asked(Kind::inside, "its next hop is our own");
+  }
+  // The MTA gives the address in brackets as the next hop, too: no relay of the operator's.
+  const bool literal = !recipient && recipient.error().kind == Kind::literal;
+  if (literal && !domain && domain.error().kind == Kind::relay) return recipient;
   return domain;
 }
 

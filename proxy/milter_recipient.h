@@ -20,9 +20,20 @@ struct RecipientMacros {
   std::optional<std::string> address;  // {rcpt_addr}: after rewriting
 };
 
-// `argument`: argv[0] of RCPT. The error says why nothing is asked about this recipient.
-base::Result<base::Domain, base::Error> policy_domain_of(const RecipientMacros& macros,
-                                                         std::string_view argument,
-                                                         const config::Config& config);
+// Why nothing is asked about a recipient.
+struct NotAsked {
+  enum class Kind {
+    inside,   // the mail stays here, or goes on by something else than SMTP
+    literal,  // an address literal, which no policy is about: nothing verifies it
+    relay,    // a host of the operator's choice, or what makes no sense
+  };
+  Kind kind = Kind::inside;
+  std::string text;
+};
+
+// `argument`: argv[0] of RCPT.
+base::Result<base::Domain, NotAsked> policy_domain_of(const RecipientMacros& macros,
+                                                      std::string_view argument,
+                                                      const config::Config& config);
 
 }  // namespace proxy

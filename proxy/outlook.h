@@ -1,7 +1,9 @@
 // Forecaster: answers the questions of the OutlookBoard on the advisor's thread: gathers, plans,
 // looks at what was last seen, and, where that is missing or growing old, has it renewed by a
 // handshake without mail (proxy/probe.h), so that a refusal never outlives the fault for long.
-// At most one handshake for a question, sixteen at once, the rest in a bounded queue.
+// At most one such probe for a question at a time, sixteen at once, the rest in a bounded queue:
+// what rules ask first, and not what nobody can be waiting for any more. A refusal by an MTA-STS
+// policy has the policy looked at again (RFC 8461 §5.1), as a delivery does.
 // Made by proxy/advisor; lives on the worker's thread.
 #pragma once
 
@@ -43,10 +45,16 @@ class Forecaster {
   struct Job {
     OutlookQuestion question;
     std::shared_ptr<const Surveyed> surveyed;
+    SteadyTime since{};
   };
 
+  asio::awaitable<base::Result<std::shared_ptr<const Surveyed>, base::Error>> survey(
+      OutlookQuestion question);
   asio::awaitable<void> find_out(OutlookQuestion question);
   asio::awaitable<void> renew(Job job);
+  asio::awaitable<Probed> look_again(Job& job);
+  bool may_change_policy(const Surveyed& surveyed, const policy::Outlook& outlook) const;
+  void drop(const Job& job);
   policy::Outlook outlook_of(const OutlookQuestion& question, const Surveyed& surveyed) const;
   // Whether a handshake for this question is under way now.
   bool begin_renewal(const OutlookQuestion& question, std::shared_ptr<const Surveyed> surveyed);

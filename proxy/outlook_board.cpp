@@ -20,11 +20,27 @@ OutlookBoard::OutlookBoard(Submit submit, std::size_t capacity, Clock clock)
     : submit_(std::move(submit)), capacity_(capacity), clock_(std::move(clock)) {}
 
 Outlook OutlookBoard::ask(const base::Domain& domain, Time deadline) {
-  return wait_for(OutlookQuestion{domain, std::nullopt, 0}, false, deadline);
+  return wait_for(OutlookQuestion{domain, std::nullopt, 0}, std::nullopt, deadline);
 }
 
-Outlook OutlookBoard::settle(const base::Domain& domain, policy::Require require, Time deadline) {
-  return wait_for(OutlookQuestion{domain, require, 0}, true, deadline);
+Outlook OutlookBoard::settle(const base::Domain& domain, policy::Require require, Time deadline,
+                             Time since) {
+  return wait_for(OutlookQuestion{domain, require, 0}, since, deadline);
+}
+
+std::optional<Outlook> OutlookBoard::settled(const base::Domain& domain, policy::Require require) {
+  const std::lock_guard lock(mutex_);
+  const auto found = index_.find(OutlookQuestion{domain, require, 0}.key());
+  if (closed_ || found == index_.end()) return std::nullopt;
+  const Entry& entry = *found->second;
+  if (!entry.outlook || clock_() - entry.written >= fresh || !is_settled(entry)) {
+    return std::nullopt;
+  }
+  return entry.outlook;
+}
+
+bool OutlookBoard::is_settled(const Entry& entry) {
+  return !entry.awaited || entry.outlook->prospect == Prospect::good;
 }
 
 void OutlookBoard::prepare(const base::Domain& domain, policy::Require require) {
@@ -47,7 +63,8 @@ bool OutlookBoard::must_ask(const Entry& entry, Time now) const {
   return !entry.asked || now - *entry.asked >= asked_again;
 }
 
-Outlook OutlookBoard::wait_for(OutlookQuestion question, bool settled, Time deadline) {
+Outlook OutlookBoard::wait_for(OutlookQuestion question, std::optional<Time> since,
+                               Time deadline) {
   const std::string key = question.key();
   std::unique_lock lock(mutex_);
   std::optional<Outlook> latest;
@@ -65,10 +82,11 @@ Outlook OutlookBoard::wait_for(OutlookQuestion question, bool settled, Time dead
       const auto age = now - entry.written;
       const bool passes = entry.outlook->prospect != Prospect::bad &&
                           entry.outlook->prospect != Prospect::refused;
-      enough = age < fresh || (passes && !settled && age < passable);
-      if (enough) latest = entry.outlook;
-      const bool waits = settled && entry.awaited && entry.outlook->prospect != Prospect::good;
-      enough = enough && !waits;
+      enough = age < fresh || (passes && !since && age < passable);
+      if (enough || (since && (entry.written >= *since || age < passable))) {
+        latest = entry.outlook;
+      }
+      enough = enough && (!since || is_settled(entry));
     }
     if (ask_now) {
       lock.unlock();  // It may be answered before this returns.

@@ -45,8 +45,12 @@ class OutlookBoard {
 
   // Waits where nothing is known yet.
   policy::Outlook ask(const base::Domain& domain, Time deadline);
-  // Waits, besides, while a handshake is under way that may make it better or known.
-  policy::Outlook settle(const base::Domain& domain, policy::Require require, Time deadline);
+  // Waits, besides, while a handshake is under way that may make it better or known. At the
+  // deadline an answer no older than `since`, or than `passable`, is better than none.
+  policy::Outlook settle(const base::Domain& domain, policy::Require require, Time deadline,
+                         Time since = Time::max());
+  // What settle() would return without waiting; asks nothing.
+  std::optional<policy::Outlook> settled(const base::Domain& domain, policy::Require require);
   // Asks without waiting, so that settle() finds it.
   void prepare(const base::Domain& domain, policy::Require require);
 
@@ -69,7 +73,9 @@ class OutlookBoard {
   };
   using Entries = std::list<Entry>;
 
-  policy::Outlook wait_for(OutlookQuestion question, bool settled, Time deadline);
+  // `since`: of settle(), none of ask().
+  policy::Outlook wait_for(OutlookQuestion question, std::optional<Time> since, Time deadline);
+  static bool is_settled(const Entry& entry);
   Entry& entry_of(const std::string& key);
   bool must_ask(const Entry& entry, Time now) const;
 

@@ -1,6 +1,7 @@
 #include "proxy/probe.h"
 
 #include "proxy/attempt_log.h"
+#include "proxy/host_memory.h"
 #include "proxy/mx_connection.h"
 #include "proxy/mx_slots.h"
 #include "proxy/seen_hosts.h"
@@ -11,8 +12,8 @@ namespace proxy {
 namespace {
 
 constexpr std::chrono::seconds one_address{20};
-constexpr std::size_t addresses_tried = 4;  // of one host
 constexpr std::size_t hosts_tried = 10;
+constexpr std::size_t connections_most = 20;  // of one probe
 
 class Probe {
  public:
@@ -27,17 +28,67 @@ class Probe {
     transaction_.id = worker.random().id();
   }
 
-  // nullopt: no verdict was reached.
-  asio::awaitable<std::optional<bool>> try_address(const policy::HostPlan& host,
-                                                   const policy::Try& plan, base::Ip ip,
-                                                   SteadyTime deadline) {
-    std::optional<bool> none;
-    if (base::is_private_destination(ip) &&
-        !base::any_contains(config_.outbound.private_destinations, ip)) {
-      co_return none;
+  // Tries a host's addresses until one meets its plan. That it fails is noted only when every
+  // address a delivery would try was: one left out may be the one that works.
+  asio::awaitable<Probed> try_host(const policy::HostPlan& host, const policy::Try& plan,
+                                   SteadyTime deadline) {
+    std::optional<policy::Verdict> failed;
+    bool all = true;
+    Probed outcome = Probed::not_reached;
+    for (const base::Ip& ip : host.addresses) {
+      if (is_out_of_reach(ip)) continue;
+      const Mark mark = mark_of(plan, ip);
+      if (mark == Mark::tls) outcome = Probed::failing;  // a delivery does not try it now, either
+      if (mark != Mark::none) continue;
+      if (std::chrono::steady_clock::now() >= deadline || connections_ >= connections_most) {
+        all = false;
+        break;
+      }
+      const Attempt attempt = co_await try_address(host, plan, ip, deadline);
+      all = all && attempt.made;
+      if (!attempt.verdict) continue;
+      if (std::holds_alternative<policy::Authorized>(attempt.verdict->outcome)) {
+        note(host, plan, *attempt.verdict);
+        co_return Probed::fine;
+      }
+      outcome = Probed::failing;
+      if (!failed) failed = attempt.verdict;
     }
+    if (failed && all) note(host, plan, *failed);
+    co_return outcome;
+  }
+
+ private:
+  enum class Mark { none, address, tls };
+  struct Attempt {
+    bool made = false;                       // false: no connection was free
+    std::optional<policy::Verdict> verdict;  // where one was reached
+  };
+
+  bool is_out_of_reach(const base::Ip& ip) const {
+    return base::is_private_destination(ip) &&
+           !base::any_contains(config_.outbound.private_destinations, ip);
+  }
+
+  // The keys are those of a delivery (proxy/walk.cpp).
+  Mark mark_of(const policy::Try& plan, const base::Ip& ip) const {
+    const HostMemory* const memory = worker_.shared().host_memory;
+    if (memory == nullptr) return Mark::none;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    const std::string address = ip.str() + "|" + std::to_string(config_.outbound.port);
+    const std::string tls = (plan.sni ? plan.sni->str() : std::string()) + "|" +
+                            policy::fingerprint(plan.requirement);
+    if (memory->is_marked("t|" + tls + "|" + address, now)) return Mark::tls;
+    return memory->is_marked("a|" + address, now) ? Mark::address : Mark::none;
+  }
+
+  asio::awaitable<Attempt> try_address(const policy::HostPlan& host, const policy::Try& plan,
+                                       base::Ip ip, SteadyTime deadline) {
+    Attempt out;
     auto slot = worker_.shared().slots->take(ip, config_.outbound.max_connections_per_mx);
-    if (!slot) co_return none;
+    if (!slot) co_return out;
+    out.made = true;
+    ++connections_;
     const auto now = std::chrono::steady_clock::now();
     const MxTimes times{std::min(deadline, now + one_address), &config_.outbound};
     AttemptNote attempt;
@@ -52,7 +103,7 @@ class Probe {
     if (!opened) {
       attempt.failure = opened.error().text;
       log(attempt);
-      co_return none;
+      co_return out;
     }
     std::unique_ptr<PlainMx> plain = std::move(*opened);
     attempt.peer = plain->peer();
@@ -74,7 +125,7 @@ class Probe {
                  (secured.error().reply && secured.error().kind == MxFailure::Kind::broken)) {
         attempt.failure = secured.error().text;
         log(attempt);
-        co_return none;
+        co_return out;
       } else if (secured.error().kind == MxFailure::Kind::refused) {
         evidence = policy::NoStartTls{secured.error().text};
       } else {
@@ -82,18 +133,19 @@ class Probe {
       }
       tls_client_->forget(terms);
     }
-    const policy::Verdict verdict = policy::judge(plan, domain_, host.host, evidence);
+    out.verdict = policy::judge(plan, domain_, host.host, evidence);
     attempt.evidence = &evidence;
-    attempt.verdict = &verdict;
+    attempt.verdict = &*out.verdict;
     log(attempt);
-    if (worker_.shared().seen_hosts) {
-      worker_.shared().seen_hosts->note(host.host, plan, verdict,
-                                        std::chrono::steady_clock::now());
-    }
-    co_return std::holds_alternative<policy::Authorized>(verdict.outcome);
+    co_return out;
   }
 
- private:
+  void note(const policy::HostPlan& host, const policy::Try& plan,
+            const policy::Verdict& verdict) {
+    if (!worker_.shared().seen_hosts) return;
+    worker_.shared().seen_hosts->note(host.host, plan, verdict, std::chrono::steady_clock::now());
+  }
+
   void log(const AttemptNote& attempt) {
     log_attempt(LoggedMail{worker_, transaction_, false}, domain_, &plan_, attempt);
   }
@@ -105,6 +157,7 @@ class Probe {
   const policy::DomainPlan& plan_;
   std::shared_ptr<TlsClient> tls_client_;
   Transaction transaction_;
+  std::size_t connections_ = 0;
 };
 
 }  // namespace
@@ -121,14 +174,9 @@ asio::awaitable<Probed> probe(Worker& worker, std::shared_ptr<const Snapshot> sn
     const auto* decided = std::get_if<policy::Try>(&host.decision);
     if (!decided || !policy::demands_tls(decided->requirement)) continue;
     if (++hosts > hosts_tried) break;
-    std::size_t addresses = 0;
-    for (const base::Ip& ip : host.addresses) {
-      if (++addresses > addresses_tried) break;
-      if (std::chrono::steady_clock::now() >= deadline) co_return outcome;
-      const auto met = co_await one.try_address(host, *decided, ip, deadline);
-      if (met && *met) co_return Probed::fine;
-      if (met) outcome = Probed::failing;
-    }
+    const Probed met = co_await one.try_host(host, *decided, deadline);
+    if (met == Probed::fine) co_return met;
+    if (met == Probed::failing) outcome = met;
   }
   co_return outcome;
 }

@@ -1,8 +1,9 @@
 // probe(): one STARTTLS handshake with a domain's hosts, without any mail, to renew what was last
 // seen of them (proxy/seen_hosts.h). Host by host in MX order until one meets its plan, every
-// address of a host until it does. The same connection limits, refused addresses and judge() as a
-// delivery's; logged as sessions that are not counted, so no TLS-RPT report has them. Decides
-// nothing. Used by proxy/outlook on its worker's thread.
+// address of a host until it does, in twenty connections at most; that a host fails is noted only
+// where all its addresses were tried. The same connection limits, refused addresses, remembered
+// failures and judge() as a delivery's; logged as sessions that are not counted, so no TLS-RPT
+// report has them. Decides nothing. Used by proxy/outlook on its worker's thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -27,6 +27,8 @@ void SeenHosts::note(const base::Domain& host, const policy::Try& plan,
   const std::lock_guard lock(mutex_);
   const auto found = index_.find(key);
   if (found != index_.end()) {
+    const SeenHost& before = found->second->seen;
+    if (!seen.fine && before.fine && now - before.when < fine_stands) return;
     entries_.splice(entries_.begin(), entries_, found->second);
     found->second->seen = std::move(seen);
     return;

@@ -27,6 +27,8 @@ class SeenHosts {
  public:
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::minutes believed{15};
+  // One bad address of a host does not outvote another that just now was fine.
+  static constexpr std::chrono::seconds fine_stands{60};
 
   explicit SeenHosts(std::size_t capacity = base::limits::host_memory) : capacity_(capacity) {}
 

@@ -67,6 +67,18 @@ TEST_CASE("a policy map that others can reach is warned of") {
                                   "sendmail_listen = \"unix:/run/m.sock\"")) == Lines{});
 }
 
+TEST_CASE("a milter's socket that others can reach is warned of") {
+  for (const std::string open : {"inet:8891", "inet:8891@192.0.2.1", "inet6:8891@[::]"}) {
+    CHECK(warnings_of(with_listener("[milter]\nsocket = \"" + open + "\"")) ==
+          Lines{"main.toml:2:10: warning: " + open + " is not loopback: whoever reaches it may "
+                "ask, hold its connections, and read what is said of domains"});
+  }
+  for (const std::string good : {"inet:8891@127.0.0.1", "inet:8891@localhost",
+                                 "inet6:8891@[::1]", "unix:/run/sternpost/milter.sock"}) {
+    CHECK(warnings_of(with_listener("[milter]\nsocket = \"" + good + "\"")) == Lines{});
+  }
+}
+
 TEST_CASE("a missing default trust anchor is a warning, since nobody named it") {
   auto machine = config_test::machine();
   machine.read_file = [](const config::Path&) -> base::Result<std::string, base::Error> {

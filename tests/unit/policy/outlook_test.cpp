@@ -188,6 +188,19 @@ TEST_CASE("a message's own demand: verified of a domain that publishes nothing")
   CHECK(nothing(dane.with(demands_dane)).prospect == Prospect::bad);  // no TLSA record
 }
 
+TEST_CASE("a failed MTA-STS look-up makes no certificate bad for good") {
+  Setup setup;
+  setup.insecure();
+  const Rule rule = rule_for(Require::verified, setup.op);
+  setup.with(rule);
+  CHECK_FALSE(failing()(setup).passing);
+  setup.with(StsState(StsUnknown{"SERVFAIL"}));
+  CHECK(failing()(setup).prospect == Prospect::bad);
+  CHECK(failing()(setup).passing);
+  setup.with(StsState(StsUnavailable{"20260101", fetch_failure()}));
+  CHECK(failing()(setup).passing);
+}
+
 TEST_CASE("a message's own demand keeps the operator's rule, and never weakens it") {
   Rule own;
   own.require = Require::verified;

@@ -238,6 +238,44 @@ TEST_CASE("a rule's actions; what it demands and is not known passes and the hea
   CHECK(passed.field_body == "open.example: opportunistic, what a rule demands not known");
 }
 
+TEST_CASE("a rule is not switched off for one domain by another that is silent") {
+  for (const char* silent : {"a.example", "z.example"}) {
+    World world;
+    world.rule();
+    world.said[silent] = outlook(Prospect::open, "opportunistic");
+    MilterMessage message(world.open());
+    rcpt(message, silent);
+    rcpt(message, "open.example");
+    message.header("X-Classification", "confidential");
+    CHECK(message.end().reply.kind == Kind::reject);
+  }
+}
+
+TEST_CASE("a rule counts an address literal as bad, and tells of what was not looked at") {
+  World world;
+  world.rule();
+  MilterMessage literal(world.open());
+  const proxy::RecipientMacros to_literal{"smtp", "[192.0.2.1]", std::nullopt};
+  CHECK(literal.recipient(to_literal, "<u@[192.0.2.1]>").kind == Kind::pass);
+  literal.header("X-Classification", "confidential");
+  const auto refused = literal.end();
+  CHECK(refused.reply.kind == Kind::reject);
+  CHECK(refused.reply.text.find("address literal") != std::string::npos);
+
+  MilterMessage relayed(*world.desk);
+  const proxy::RecipientMacros to_relay{"smtp", "[smart.example]", std::nullopt};
+  relayed.recipient(to_relay, "<u@example.com>");
+  rcpt(relayed, "good.example");
+  relayed.header("X-Classification", "confidential");
+  CHECK(relayed.end().field_body ==
+        "other recipients: not looked at;\n\tgood.example: verified (DANE)");
+
+  MilterMessage plain(*world.desk);
+  plain.recipient(to_literal, "<u@[192.0.2.1]>");
+  plain.recipient(to_relay, "<u@example.com>");
+  CHECK(plain.end().field_body.empty());
+}
+
 TEST_CASE("a look-up that failed refuses nothing for good") {
   World world;
   world.config.milter.on_unenforceable = config::OnUnenforceable::Reject;
@@ -342,6 +380,14 @@ TEST_CASE("RFC 2047 §2: a header value matches as it stands, unfolded, or decod
     INFO(body);
     CHECK_FALSE(good(body));
   }
+}
+
+TEST_CASE("encoded words are bounded, each and in sum") {
+  const std::string longer = "=?utf-8?Q?" + std::string(100, 'a') + "?=";
+  CHECK(proxy::decode_encoded_words(longer) == longer);
+  std::string many;
+  for (int i = 0; i < 5000; ++i) many += "=?utf-8?Q?" + std::string(60, 'a') + "?=";
+  CHECK(proxy::decode_encoded_words(many).size() < 11000);
 }
 
 TEST_CASE("a reply is one line of printable ASCII within its length") {

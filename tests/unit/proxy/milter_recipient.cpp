@@ -75,6 +75,23 @@ TEST_CASE("a relay, a mailbox and another mailer have no policy to ask for") {
   CHECK(asked("discard", "example.com").starts_with("- "));
 }
 
+TEST_CASE("what no policy is about: inside, an address literal, a relay") {
+  using Kind = proxy::NotAsked::Kind;
+  const auto kind = [](const char* mailer, const char* host, const char* argument) {
+    const auto config = lab_config();
+    const auto found = proxy::policy_domain_of({mailer, host, std::nullopt}, argument, config);
+    return found.error().kind;
+  };
+  CHECK(kind("local", "", "<a@example.com>") == Kind::inside);
+  CHECK(kind("smtp", "own.example", "<a@example.com>") == Kind::inside);
+  CHECK(kind("lmtp", "inet:127.0.0.1:24", "<a@example.com>") == Kind::inside);
+  CHECK(kind("smtp", "[192.0.2.1]", "<a@[192.0.2.1]>") == Kind::literal);
+  CHECK(kind("smtp", "", "<a@[192.0.2.1]>") == Kind::literal);
+  CHECK(kind("lmtp", "inet:127.0.0.1:10024", "<a@[192.0.2.1]>") == Kind::literal);
+  CHECK(kind("local", "", "<a@[127.0.0.1]>") == Kind::inside);
+  CHECK(kind("smtp", "[smart.example]:587", "<a@example.com>") == Kind::relay);
+}
+
 TEST_CASE("own domains are not outbound, by address or by next hop") {
   CHECK(asked("smtp", "example.com", "<a@own.example>") == "- its domain is our own");
   CHECK(asked("smtp", "own.example") == "- its next hop is our own");

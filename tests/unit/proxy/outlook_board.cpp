@@ -133,6 +133,26 @@ TEST_CASE("settle waits for the handshake, ask does not") {
   CHECK(found == Prospect::good);
 }
 
+TEST_CASE("at the deadline settle falls back to what was said since the message began") {
+  Desk desk;
+  const auto require = policy::Require::verified;
+  const auto settle = [&](Time since) {
+    return desk.board.settle(name("example.com"), require, at_once(), since).prospect;
+  };
+  const Time began = desk.now;
+  desk.answer = outlook(Prospect::bad);
+  CHECK_FALSE(desk.board.settled(name("example.com"), require));
+  CHECK(settle(began) == Prospect::bad);
+  CHECK(desk.board.settled(name("example.com"), require)->prospect == Prospect::bad);
+  desk.answer.reset();
+  desk.now += 20s;
+  CHECK_FALSE(desk.board.settled(name("example.com"), require));
+  CHECK(settle(desk.now) == Prospect::bad);  // younger than a minute
+  desk.now += 60s;
+  CHECK(settle(began) == Prospect::bad);
+  CHECK(settle(desk.now) == Prospect::unknown);
+}
+
 TEST_CASE("closing wakes whoever waits") {
   Desk desk;
   std::thread waiter([&] {
@@ -207,6 +227,13 @@ TEST_CASE("what was seen is believed for a quarter of an hour, under its own ter
   seen.note(host, plan, setup.judged(plan_test::matching(plan_test::session())), now);
   CHECK(seen.look(host, plan, now)->fine);
   CHECK(seen.size() == 1);
+  // Another address of the host fails: not heard for a minute.
+  seen.note(host, plan, setup.judged(plan_test::session()), now + 59s);
+  CHECK(seen.look(host, plan, now + 59s)->fine);
+  seen.note(host, plan, setup.judged(plan_test::session()), now + 60s);
+  CHECK_FALSE(seen.look(host, plan, now + 60s)->fine);
+  seen.note(host, plan, setup.judged(plan_test::matching(plan_test::session())), now + 61s);
+  CHECK(seen.look(host, plan, now + 61s)->fine);
 
   plan_test::Setup other;
   other.with(plan_test::usable("mx.example.com", {plan_test::tlsa(3, 1, 0x12)}));
