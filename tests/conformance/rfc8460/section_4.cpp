@@ -265,7 +265,8 @@ TEST_CASE("RFC 8460 §4.4: counts are whole numbers that any reader can hold") {
   Relay relay;
   relay.session({under(sts())});
   CHECK(relay.policies()[0]["summary"][good_count].is_number_unsigned());
-  const store::PolicyCount many{day, "recv.example", "", "sts", "recv.example", ~0ULL >> 1, 0, 0};
+  const store::PolicyCount many{
+      day, "recv.example", "*sts", "sts", "recv.example", ~0ULL >> 1, 0, 0};
   const auto report = report::compose({}, day, {"recv.example", {many}, {}}, {});
   CHECK(json::parse(tlsrpt::to_json(report))["policies"][0]["summary"][good_count] ==
         (1ULL << 53) - 1);

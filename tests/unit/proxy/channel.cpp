@@ -132,7 +132,7 @@ TEST_CASE("a deadline that was put off does not end the operation") {
 TEST_CASE("a read of what comes later: octets, deadline, the end, cancel, the limit") {
   Pair pair;
   std::optional<IoError> error;
-  pair.channel->set_deadline(std::chrono::steady_clock::now() + 10s);
+  pair.channel->set_deadline(proxy::SteadyTime::max());
   asio::co_spawn(pair.io, fill_later(*pair.channel, error), [](std::exception_ptr) {});
   pair.io.run_one_for(1ms);
   pair.say("ab");
@@ -150,7 +150,7 @@ TEST_CASE("a read of what comes later: octets, deadline, the end, cancel, the li
   pair.channel->set_deadline(std::chrono::steady_clock::now() + 20ms);
   run_to_end(pair.io, fill_later(*pair.channel, error));
   CHECK(error->kind == IoError::Kind::timeout);
-  pair.channel->set_deadline(std::chrono::steady_clock::now() + 10s);
+  pair.channel->set_deadline(proxy::SteadyTime::max());
   asio::co_spawn(pair.io, fill_later(*pair.channel, error), [](std::exception_ptr) {});
   pair.io.restart();
   pair.io.run_one_for(1ms);

@@ -165,6 +165,7 @@ TEST_CASE("reports: a file of the schema before gets the new tables and keeps wh
   // What a program of schema 1 leaves behind.
   setting.execute("DROP TABLE report_policy; DROP TABLE report_failure; DROP TABLE report; "
                   "DROP TABLE report_endpoint; DROP TABLE report_batch; "
+                  "ALTER TABLE policy_strings DROP COLUMN used; "
                   "PRAGMA user_version = 1;");
   store::Reports& reports = setting.open();
   const auto progress = reports.progress();
