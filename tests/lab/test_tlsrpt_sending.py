@@ -3,6 +3,7 @@
 no report goes twice to who accepted it, whatever happens to the process in between."""
 
 import collections
+import os
 import random
 import time
 
@@ -100,6 +101,9 @@ class Certificates(SendingCase):
             self.lmtp(domain.rcpt)
         self.settle()
         self.clock.at(day, 24, 0, 5)
+        # A day that is composed later than that has its four hours from then on.
+        wait_for(lambda: all(os.path.exists(self.path_of(d, day)) for d in (self.v6, self.alias)),
+                 "the files", 20, 0.05)
         self.clock.at(day, 24 + 4, 0, 10)
         for receiver, host, domain in ((self.six, "v6", self.v6), (self.py, "text", self.alias)):
             posts = receiver.wait_posts(f"{host}.collect.example")
