@@ -149,9 +149,11 @@ World::World(bool even) : even_(even) {
 }
 
 void World::keep_policies(store::Store& store) const {
+  const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
   for (const Destination& one : destinations_) {
     for (std::size_t i = 0; i < one.policies.size(); ++i) {
-      store.put_policy_strings(one.digests[i], report::policy_to_json(one.policies[i]));
+      store.put_policy_strings(one.digests[i], report::policy_to_json(one.policies[i]),
+                               today);
     }
   }
 }
