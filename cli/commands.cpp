@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/encode.h"
+#include "cli/check_command.h"
 #include "cli/report_own.h"
 #include "cli/report_read.h"
 #include "cli/snippet_command.h"
@@ -25,9 +26,10 @@ struct Commands {
                "sternpost"};
   CLI::App* serve = nullptr;
   CLI::App* config = nullptr;
-  CLI::App* check = nullptr;
+  CLI::App* config_check = nullptr;
   CLI::App* defaults = nullptr;
   CLI::App* report = nullptr;
+  Check check;
   ReportRead report_read;
   ReportOwn report_own;
   Snippet snippet;
@@ -76,10 +78,10 @@ void describe(Commands& commands, const World& world) {
       "  sternpost config check\n"
       "  sternpost config defaults > sternpost.toml");
 
-  commands.check = commands.config->add_subcommand(
+  commands.config_check = commands.config->add_subcommand(
       "check", "Read the configuration as serve does and tell every mistake");
-  take_config(*commands.check, commands.file);
-  commands.check->footer(
+  take_config(*commands.config_check, commands.file);
+  commands.config_check->footer(
       "Exit status: 0 no mistake, 78 there are mistakes.\n"
       "\nExamples:\n"
       "  sternpost config check\n"
@@ -93,6 +95,7 @@ void describe(Commands& commands, const World& world) {
       "  sternpost config defaults\n"
       "  sternpost config defaults | grep -B2 _timeout");
 
+  add_check(commands.app, commands.check, commands.file);
   describe_report(commands);
   add_snippet(commands.app, commands.snippet, commands.file);
 }
@@ -125,7 +128,7 @@ int wrong_usage(const CLI::App& app, const CLI::ParseError& error, const Termina
   return exit_usage;
 }
 
-int check(const std::string& file, const Terminal& terminal, const World& world) {
+int config_check(const std::string& file, const Terminal& terminal, const World& world) {
   const config::LoadResult result = world.load(file);
   if (!print_issues(result, terminal)) return exit_config;
   terminal.err << file << ": no mistakes\n";
@@ -160,7 +163,10 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
     return wrong_usage(commands.app, error, terminal);
   }
   if (commands.serve->parsed()) return world.serve(commands.file);
-  if (commands.check->parsed()) return check(commands.file, terminal, world);
+  if (commands.config_check->parsed()) return config_check(commands.file, terminal, world);
+  if (commands.check.command->parsed()) {
+    return check_command(commands.check, commands.file, terminal, world);
+  }
   if (commands.report_own.parsed()) {
     return report_own(commands.report_own, commands.file, terminal, world);
   }

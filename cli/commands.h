@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "check/run.h"
 #include "config/load.h"
 #include "proxy/control.h"
 
@@ -29,18 +30,25 @@ struct Terminal {
   std::ostream& err;
   bool colour = false;       // of `err`
   bool out_unicode = false;  // `out` is a terminal that shows UTF-8
+  bool out_colour = false;
+  bool live = false;         // `err` is a terminal that shows progress
 };
 
 struct World {
   const base::Clock* clock = nullptr;  // what a command takes for now
   std::string default_config;  // what STERNPOST_CONFIG or the fixed default name
+  bool config_named = false;   // STERNPOST_CONFIG does
   std::function<config::LoadResult(const config::Path&)> load;
+  std::function<config::LoadResult()> defaults;  // what holds where there is no file
   // Reads the configuration itself, since a reload has to; runs until told to stop.
   std::function<int(const std::string& config_path)> serve;
   // A request to the running daemon, or to the store without one.
   std::function<base::Result<nlohmann::json, proxy::DaemonError>(const config::Config& config,
                                                                  const nlohmann::json& request)>
       report;
+  std::function<base::Result<check::Report, check::Failure>(
+      const config::Config& config, const check::Options& options, const check::Progress& progress)>
+      check;
   // What a shell command prints on standard output; `snippet` asks for an MTA's version.
   std::function<std::string(const std::string& command)> shell;
   std::istream* in = nullptr;  // standard input; nullptr: an empty one

@@ -22,8 +22,12 @@ std::string variable(const char* name) {
   return value ? value : "";
 }
 
-bool wants_colour() {
-  return ::isatty(STDERR_FILENO) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
+bool is_terminal(int descriptor) {
+  return ::isatty(descriptor) == 1 && variable("TERM") != "dumb";
+}
+
+bool wants_colour(int descriptor) {
+  return is_terminal(descriptor) && variable("NO_COLOR").empty();
 }
 
 // Whether standard output is a terminal whose locale says UTF-8.
@@ -59,13 +63,20 @@ int program(int argc, char** argv, const base::Clock& clock) {
     world.clock = &clock;
     world.default_config = named.empty() ? "/etc/sternpost/sternpost.toml" : named;
     world.load = [&clock](const config::Path& path) { return config::load(path, clock); };
+    world.config_named = !named.empty();
+    world.defaults = [&clock] { return config::load_defaults(config::real_surroundings(clock)); };
+    world.check = [&clock](const config::Config& config, const check::Options& options,
+                           const check::Progress& progress) {
+      return check::run(config, options, clock, progress);
+    };
     world.report = [&clock](const config::Config& config, const nlohmann::json& request) {
       return proxy::report_command(config, clock, request);
     };
     world.serve = [&clock](const std::string& path) { return proxy::serve(path, clock); };
     world.shell = output_of;
     world.in = &std::cin;
-    const Terminal terminal{std::cout, std::cerr, wants_colour(), shows_unicode()};
+    const Terminal terminal{std::cout,         std::cerr, wants_colour(STDERR_FILENO), shows_unicode(),
+                            wants_colour(STDOUT_FILENO), is_terminal(STDERR_FILENO)};
     const int status = run({argv + 1, argv + argc}, terminal, world);
     std::cout.flush();
     return std::cout ? status : exit_tempfail;

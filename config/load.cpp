@@ -247,6 +247,10 @@ LoadResult load_sources(const std::vector<Source>& sources, const Surroundings& 
   return result;
 }
 
+LoadResult load_defaults(const Surroundings& surroundings) {
+  return load_sources({{"defaults", "[[listen]]\n"}}, surroundings);
+}
+
 std::string text_of(const Issue& issue, std::string_view kind) {
   return position(issue.place) + ": " + std::string(kind) + ": " + issue.text;
 }

@@ -47,6 +47,9 @@ inline LoadResult load(const Path& file, const base::Clock& clock) {
 // The same from texts already read; the first is the main file.
 LoadResult load_sources(const std::vector<Source>& sources, const Surroundings& surroundings);
 
+// What holds where there is no file: every default, with a listener that nobody opens.
+LoadResult load_defaults(const Surroundings& surroundings);
+
 // "FILE:LINE:COLUMN: error: TEXT"; `kind` is "error" or "warning".
 std::string text_of(const Issue& issue, std::string_view kind);
 

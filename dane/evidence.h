@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "dane/tlsa.h"
 
 namespace dane {
@@ -18,6 +19,18 @@ struct Identity {
   std::vector<std::string> dns_ids;  // of the SAN, lower case, as written; unreadable ones left out
   bool has_dns_id = false;           // any at all, readable or not: the CN no longer counts
   std::string common_name;           // the last of the subject, lower case; "" where unreadable
+};
+
+// The leaf as a person reads it, and how many certificates came; texts are printable ASCII, cut at
+// `certificate_text` octets.
+inline constexpr std::size_t certificate_text = 300;
+struct Certificate {
+  std::string subject;  // RFC 2253
+  std::string issuer;
+  std::optional<base::WallTime> not_before;  // absent where unreadable
+  std::optional<base::WallTime> not_after;
+  std::string key;      // "EC 256", "RSA 2048"
+  std::size_t chain = 0;
 };
 
 // How the chain does against the TLSA records of the host (RFC 7672 §3).

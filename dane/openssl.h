@@ -48,9 +48,12 @@ void leave_verification_to_evidence(SSL_CTX* context);
 struct VerifyTerms {
   base::WallTime now;
   int security_level = 2;
+  bool any_time = false;  // dates do not count: what else is wrong
 };
 
 Identity identity_of(const PeerChain& chain);
+// nullopt: the peer has none.
+std::optional<Certificate> certificate_of(const PeerChain& chain);
 
 // RFC 7672 §3: `records`, usable ones after digest agility, against the chain. DANE-EE(3) compares
 // the leaf and nothing else; DANE-TA(2) builds a path from the chain and the records alone, in

@@ -1,5 +1,5 @@
 // What is wrong with the evidence of one TLS session, as TLS-RPT names it (RFC 8460 §4.3). Whether
-// it matters is judge()'s to decide. Inside judge.cpp and its tests only.
+// it matters is judge()'s to decide. Used by judge.cpp, and by check/, which tells all of it.
 #pragma once
 
 #include <optional>

@@ -15,7 +15,8 @@ HostPlan plan_host(const Settings& settings, const DomainPlan& domain, const Hos
                 .addresses = host.addresses,
                 .mx_security = domain.mx_security,
                 .decision = {},
-                .unprotected = try_with(st, Opportunistic{})};
+                .unprotected = try_with(st, Opportunistic{}),
+                .demanded = requirement};
   plan.unprotected.kind = kind_of(st, requirement);
   if (auto out = dead_host(st)) {
     plan.decision = *std::move(out);

@@ -167,6 +167,8 @@ struct HostPlan {
   // What is published is still evaluated, so that the report tells the truth. Not for a host whose
   // exclusion is not by_policy.
   Try unprotected;
+  // What the host would have to prove, excluded or not: for those who explain a plan.
+  TlsRequirement demanded;
 };
 
 // The domain cannot have mail at all, or not now.

@@ -156,6 +156,16 @@ void Daemon::add_policy_commands(std::map<std::string, Control::Command>& comman
     out["schema"] = schema;
     answer(std::move(out));
   };
+  // For `check`: none is an answer here, not an error.
+  commands["policy cached"] = [this](const json& request, const Control::Answer& answer) {
+    const auto domain = domain_of(request);
+    if (!domain) return answer(failure(domain.error().text));
+    json out;
+    out["schema"] = schema;
+    out["policy"] = nullptr;
+    if (const auto found = services_->sts().show(*domain)) out["policy"] = policy_json(*found, true);
+    answer(std::move(out));
+  };
   commands["policy refresh"] = [this](const json& request, const Control::Answer& answer) {
     const auto domain = domain_of(request);
     if (!domain) return answer(failure(domain.error().text));

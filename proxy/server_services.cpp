@@ -69,16 +69,6 @@ audit::LogOptions log_options(const config::Log& log, const std::string& start_r
   return options;
 }
 
-policy::StsFetchSettings fetch_settings(const config::Config& config) {
-  policy::StsFetchSettings settings;
-  settings.port = config.mta_sts.https_port;
-  settings.timeout = config.mta_sts.fetch_timeout;
-  settings.max_body = config.mta_sts.max_policy_size;
-  settings.order = address_order(config.outbound.ip_preference);
-  settings.private_destinations = config.outbound.private_destinations;
-  return settings;
-}
-
 // A log line names them as long as the log is kept, a report as long as it is.
 std::chrono::days strings_kept(const config::Config& config) {
   const auto longest = std::max(config.log.retention, config.tls_rpt.keep);
@@ -120,6 +110,16 @@ class Services::StoredHead final : public audit::ChainHead {
 base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
     boost::asio::io_context& home, const config::Config& config, bool validating) {
   return dns::UnboundResolver::create(home, resolver_options(config.dns, validating));
+}
+
+policy::StsFetchSettings fetch_settings(const config::Config& config) {
+  policy::StsFetchSettings settings;
+  settings.port = config.mta_sts.https_port;
+  settings.timeout = config.mta_sts.fetch_timeout;
+  settings.max_body = config.mta_sts.max_policy_size;
+  settings.order = address_order(config.outbound.ip_preference);
+  settings.private_destinations = config.outbound.private_destinations;
+  return settings;
 }
 
 policy::AddressOrder address_order(config::IpPreference preference) {

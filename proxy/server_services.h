@@ -35,6 +35,7 @@ base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_d
 // As [dns] has it; not validating only for exceptions that say so.
 base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
     boost::asio::io_context& home, const config::Config& config, bool validating);
+policy::StsFetchSettings fetch_settings(const config::Config& config);
 policy::AddressOrder address_order(config::IpPreference preference);
 
 class Services {

@@ -165,18 +165,7 @@ policy::TlsSession TlsClient::collect(ssl_st* ssl, const policy::Try& plan) {
   session.pkix.has_dns_id = identity.has_dns_id;
   session.pkix.common_name = std::move(identity.common_name);
   const dane::VerifyTerms terms{clock_.wall()};
-  if (needs_pkix(plan)) {
-    const policy::Pkix* pkix = policy::pkix_of(plan.requirement);
-    x509_store_st* store = store_for(pkix ? pkix->ca_file : std::nullopt);
-    if (store) {
-      dane::PkixEvidence evidence = dane::evaluate_pkix(chain, store, terms);
-      session.pkix.chain = chain_state(evidence.chain);
-      session.pkix.chain_error = std::move(evidence.error);
-    } else {
-      session.pkix.chain = policy::ChainState::untrusted;
-      session.pkix.chain_error = "the rule's ca_file cannot be read any more";
-    }
-  }
+  if (needs_pkix(plan)) verify_chain(session.pkix, chain, plan, terms);
   if (plan.tlsa && plan.tlsa->usable) {
     dane::DaneEvidence found =
         dane::evaluate_dane(chain, plan.tlsa->records, plan.tlsa->reference_ids, terms);
@@ -189,6 +178,34 @@ policy::TlsSession TlsClient::collect(ssl_st* ssl, const policy::Try& plan) {
     session.dane = std::move(evidence);
   }
   return session;
+}
+
+void TlsClient::verify_chain(policy::PkixEvidence& pkix, const dane::PeerChain& chain,
+                             const policy::Try& plan, const dane::VerifyTerms& terms) {
+  const policy::Pkix* demanded = policy::pkix_of(plan.requirement);
+  x509_store_st* store = store_for(demanded ? demanded->ca_file : std::nullopt);
+  if (!store) {
+    pkix.chain = policy::ChainState::untrusted;
+    pkix.chain_error = "the rule's ca_file cannot be read any more";
+    return;
+  }
+  dane::PkixEvidence evidence = dane::evaluate_pkix(chain, store, terms);
+  pkix.chain = chain_state(evidence.chain);
+  pkix.chain_error = std::move(evidence.error);
+}
+
+policy::PkixEvidence TlsClient::pkix_evidence(ssl_st* ssl, const policy::Try& plan,
+                                              bool any_time) {
+  const dane::PeerChain chain = dane::PeerChain::of(ssl);
+  dane::Identity identity = dane::identity_of(chain);
+  policy::PkixEvidence pkix;
+  pkix.dns_ids = std::move(identity.dns_ids);
+  pkix.has_dns_id = identity.has_dns_id;
+  pkix.common_name = std::move(identity.common_name);
+  dane::VerifyTerms terms{clock_.wall()};
+  terms.any_time = any_time;
+  verify_chain(pkix, chain, plan, terms);
+  return pkix;
 }
 
 void TlsClient::keep(const std::string& key, ssl_session_st* session) {

@@ -19,6 +19,11 @@ struct ssl_ctx_st;
 struct ssl_session_st;
 struct x509_store_st;
 
+namespace dane {
+class PeerChain;
+struct VerifyTerms;
+}  // namespace dane
+
 namespace proxy {
 
 class TlsClient : public std::enable_shared_from_this<TlsClient> {
@@ -35,6 +40,9 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
   // After a handshake: facts alone. What costs much (chain verification) only where the plan needs
   // it, by itself or for the report.
   policy::TlsSession collect(ssl_st* ssl, const policy::Try& plan);
+  // For those who explain: the chain against the CAs that would count, wanted or not; `any_time`:
+  // as if no certificate had dates.
+  policy::PkixEvidence pkix_evidence(ssl_st* ssl, const policy::Try& plan, bool any_time);
   // The session failed its policy: nothing of it may be resumed.
   void forget(const std::string& key);
 
@@ -56,6 +64,8 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
 
   explicit TlsClient(const base::Clock& clock) : clock_(clock) {}
   base::Result<Context, base::Error> make_context(const config::Tls& tls, bool strict);
+  void verify_chain(policy::PkixEvidence& pkix, const dane::PeerChain& chain,
+                    const policy::Try& plan, const dane::VerifyTerms& terms);
   x509_store_st* store_for(const std::optional<std::string>& ca_file);
   void keep(const std::string& key, ssl_session_st* session);
   static int on_new_session(ssl_st* ssl, ssl_session_st* session);

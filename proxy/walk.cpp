@@ -20,8 +20,7 @@ namespace {
 using smtp::EnhancedCode;
 using smtp::make_reply;
 
-constexpr EnhancedCode no_answer{4, 4, 1}, broke_off{4, 4, 2}, dns_failed{4, 4, 3},
-    unroutable{4, 4, 4}, all_in_use{4, 4, 5};
+constexpr EnhancedCode no_answer{4, 4, 1}, all_in_use{4, 4, 5};
 constexpr std::chrono::seconds slot_wait{30};
 constexpr std::size_t hosts_prefetched = 8;
 
@@ -71,9 +70,7 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
   }
   Shared& shared = worker_.shared();
   if (config_.dane.enabled && shared.validation == Validation::broken) {
-    note(Rank::dns, make_reply(451, dns_failed,
-                               "the resolver of this relay does not validate DNSSEC, so that it "
-                               "cannot tell whether " + domain_->str() + " uses DANE"));
+    note(resolver_broken(*domain_));
     co_return false;
   }
   const bool ignore_dnssec = ignores_dnssec();
@@ -85,9 +82,7 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
   }
   const auto mx = co_await worker_.gather().mx(*domain_, ignore_dnssec, budget);
   if (!mx) {
-    note(Rank::dns,
-         make_reply(451, dns_failed,
-                    "the MX look-up of " + domain_->str() + " did not end in time"));
+    note(mx_not_in_time(*domain_));
     co_return false;
   }
   policy::DomainFacts facts{*domain_, mx->mx, mx->security, mx->expanded, std::move(sts)};
@@ -98,7 +93,7 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
     by_policy_ = refused->by_policy;
     by_sts_ = refused->kind == policy::PolicyKind::sts;
     log_refused(logged(), *domain_, *refused);
-    note(Rank::policy, refused->reply, refused->result);
+    note(failure_of(*refused));
     co_return false;
   }
   plan_ = std::move(std::get<policy::DomainPlan>(planned));
@@ -235,8 +230,7 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
   const base::Domain host = hosts_[next_host_++].host;
   const auto facts = co_await worker_.gather().host(query_for(host), budget);
   if (!facts) {
-    note(Rank::dns, make_reply(451, dns_failed,
-                               "the look-ups for " + host.str() + " did not end in time"));
+    note(host_not_in_time(host));
     co_return false;
   }
   current_.reset();  // it points into the plan of the host before
@@ -249,9 +243,7 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
       }
       by_policy_ |= excluded->by_policy;
       by_sts_ |= excluded->by_policy && excluded->kind == policy::PolicyKind::sts;
-      const bool dead = excluded->no_address;
-      note(dead ? Rank::no_address : excluded->result ? Rank::policy : Rank::dns,
-           excluded->reply, excluded->result);
+      note(failure_of(*excluded));
       co_return false;
     }
   }
@@ -273,10 +265,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   if (!current_) current_ = current_host();
   if (base::is_private_destination(ip) &&
       !base::any_contains(config_.outbound.private_destinations, ip)) {
-    note(Rank::refused,
-         make_reply(451, unroutable,
-                    place(ip) + " is a private or reserved address, which "
-                                "outbound.private_destinations does not allow"));
+    note(private_address(place(ip)));
     co_return nullptr;
   }
   // The connection that the client waited for comes first, so that the MX sees one.
@@ -534,29 +523,17 @@ void Walk::again() {
 }
 
 void Walk::note(Rank rank, smtp::Reply reply, std::optional<tlsrpt::ResultType> result) {
-  if (failure_ && failure_->rank >= rank) return;
-  failure_ = Failure{rank, std::move(reply), result};
+  note(WalkFailure{rank, std::move(reply), result});
 }
 
 void Walk::note_mx(const base::Ip& ip, const MxFailure& failure) {
-  const std::string text = place(ip) + ": " + failure.text;
-  switch (failure.kind) {
-    case MxFailure::Kind::refused:
-      note(Rank::refused, make_reply(451, no_answer, text));
-      return;
-    case MxFailure::Kind::unreachable:
-      note(Rank::reach, make_reply(451, no_answer, text));
-      break;
-    case MxFailure::Kind::broken:
-    case MxFailure::Kind::garbled:
-    case MxFailure::Kind::tls:
-      note(Rank::reach, make_reply(451, broke_off, text));
-      if (!failure.timed_out) return;
-      break;
-  }
+  note(failure_of(failure, place(ip)));
+  const bool unreachable = failure.kind == MxFailure::Kind::unreachable;
+  if (failure.kind == MxFailure::Kind::refused || (!unreachable && !failure.timed_out)) return;
   if (was_cut_short()) return;
   const SteadyTime now = std::chrono::steady_clock::now();
   HostMemory& memory = *worker_.shared().host_memory;
+  const std::string text = place(ip) + ": " + failure.text;
   memory.mark("a|" + address_key(ip), text, now, config_.outbound.host_memory);
   if (current_ && current_->host) {
     memory.mark("h|" + current_->host->str(), text, now, config_.outbound.host_memory);
@@ -569,8 +546,7 @@ smtp::Reply Walk::reply() const {
       without_address_ == hosts_.size()) {
     return policy::no_address_reply(*domain_);
   }
-  if (failure_) return failure_->reply;
-  return make_reply(451, no_answer, "no host of the domain could be tried");
+  return last_word(failure_);
 }
 
 bool Walk::in_own_words() const {
@@ -582,8 +558,7 @@ std::optional<tlsrpt::ResultType> Walk::result() const {
 }
 
 std::string Walk::place(const base::Ip& ip) const {
-  if (!current_ || !current_->host) return ip.literal();
-  return current_->host->str() + " [" + ip.str() + "]";
+  return place_of(current_ ? current_->host : std::nullopt, ip);
 }
 
 std::string Walk::address_key(const base::Ip& ip) const {

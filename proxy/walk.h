@@ -23,6 +23,7 @@
 #include "proxy/gather.h"
 #include "proxy/mx_connection.h"
 #include "proxy/pool.h"
+#include "proxy/walk_failure.h"
 #include "proxy/worker.h"
 
 namespace proxy {
@@ -65,12 +66,7 @@ class Walk {
   bool observing() const { return observing_; }
 
  private:
-  enum class Rank { feature, no_address, dns, reach, refused, policy };
-  struct Failure {
-    Rank rank = Rank::reach;
-    smtp::Reply reply;
-    std::optional<tlsrpt::ResultType> result;
-  };
+  using Rank = WalkFailure::Rank;
   using LinkPtr = std::unique_ptr<MxLink>;
 
   asio::awaitable<bool> make_plan(SteadyTime budget);
@@ -103,6 +99,7 @@ class Walk {
 
   void note(Rank rank, smtp::Reply reply,
             std::optional<tlsrpt::ResultType> result = std::nullopt);
+  void note(WalkFailure failure) { keep_most_telling(failure_, std::move(failure)); }
   void note_mx(const base::Ip& ip, const MxFailure& failure);
   std::string place(const base::Ip& ip) const;  // "mx.example.com [192.0.2.1]"
   std::string address_key(const base::Ip& ip) const;
@@ -143,7 +140,7 @@ class Walk {
   SteadyTime budget_{};  // of the present call of next()
   SteadyTime began_{};   // the attempt under way, its slot taken
   std::size_t without_address_ = 0;
-  std::optional<Failure> failure_;
+  std::optional<WalkFailure> failure_;
 };
 
 }  // namespace proxy

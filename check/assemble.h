@@ -1,0 +1,29 @@
+// From what was found out to the Report, and the comparison of what several resolvers answered.
+// Pure. Called by check/run.
+#pragma once
+
+#include "check/report.h"
+#include "check/seen.h"
+
+namespace check {
+
+// What was asked for, beside what was found.
+struct Question {
+  base::Domain domain;
+  base::WallTime time{};  // as of when certificates and caches are judged
+  bool time_given = false;
+  bool connected = true;
+};
+
+// Without `resolvers` and `differences`.
+Report assemble(const Question& question, const Gathered& gathered, const DaemonCache& cache);
+
+Answer answer_of(const Asked& asked);
+
+// One name for each of `all`, in its order.
+std::vector<Resolver> resolvers_of(const std::vector<std::string>& names,
+                                   const std::vector<Gathered>& all);
+// Questions to which not all gave the same answer; TTLs do not count, nor does the order of records.
+std::vector<Difference> differences_of(const std::vector<Gathered>& all);
+
+}  // namespace check

@@ -1,0 +1,18 @@
+// handshake(): one STARTTLS handshake with one address of an MX, by the relay's own connection and
+// TLS client, and EHLO under it; sends no mail. Collects what a delivery would and, besides, what
+// explains it. Decides nothing. Called by check/inquiry.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+
+#include "check/seen.h"
+#include "proxy/channel.h"
+
+namespace check {
+
+// `plan`, `config` and `seen` live until it ends, at `deadline` at the latest.
+boost::asio::awaitable<void> handshake(proxy::Worker& worker, const config::Config& config,
+                                       const policy::Try& plan, proxy::SteadyTime deadline,
+                                       SeenAddress& seen);
+
+}  // namespace check

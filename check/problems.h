@@ -1,0 +1,25 @@
+// Everything that is wrong with a domain's mail, each by itself, whether or not something else
+// would be enough: of the domain, of one MX, of one address. In words for the recipient's
+// postmaster. Pure. Used by check/assemble.
+#pragma once
+
+#include "check/report.h"
+#include "check/seen.h"
+
+namespace check {
+
+std::vector<Problem> domain_problems(const base::Domain& domain, const Gathered& gathered,
+                                     const Policy& policy);
+
+std::vector<Problem> host_problems(const base::Domain& domain, const Gathered& gathered,
+                                   std::size_t host);
+
+// `terms`: terms_of(the host's plan).
+std::vector<Problem> address_problems(const base::Domain& domain, const policy::HostPlan& host,
+                                      const policy::Try& terms, const SeenAddress& seen);
+
+// What to mend, each once, what blocks first. Of what does not block, what a policy in testing mode
+// will refuse one day.
+std::vector<std::string> mends_of(const Report& report);
+
+}  // namespace check

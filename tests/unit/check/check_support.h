@@ -1,0 +1,87 @@
+// Facts, plans and handshakes for the tests of check/, as plain data: example.com with MX hosts
+// whose one address shows what the test says.
+#pragma once
+
+#include "check/assemble.h"
+#include "check/outcome.h"
+#include "check/problems.h"
+#include "tests/unit/policy/plan_support.h"
+
+namespace check_test {
+
+struct Made {
+  plan_test::Setup setup;
+  std::vector<policy::HostFacts> hosts;
+  config::Config config;
+  check::Gathered gathered;
+
+  // Plans anew; the addresses have not been tried.
+  check::Gathered& plan() {
+    auto snapshot = std::make_shared<proxy::Snapshot>();
+    snapshot->settings = setup.settings;
+    gathered = check::Gathered();
+    gathered.snapshot = snapshot;
+    gathered.op = setup.op;
+    gathered.validation.state = dns::Validation::validates;
+    std::vector<std::shared_ptr<const policy::HostFacts>> facts;
+    for (const policy::HostFacts& host : hosts) {
+      facts.push_back(std::make_shared<const policy::HostFacts>(host));
+    }
+    gathered.facts = policy::GatheredFacts{setup.facts, facts};
+    gathered.survey = policy::plan_all(snapshot->settings, gathered.op, *gathered.facts);
+    for (const policy::HostPlan& host : gathered.survey->hosts) {
+      check::SeenHost seen;
+      for (const base::Ip& ip : host.addresses) seen.addresses.emplace_back(ip);
+      gathered.seen.push_back(std::move(seen));
+    }
+    return gathered;
+  }
+  check::SeenAddress& seen(std::size_t host = 0, std::size_t address = 0) {
+    return gathered.seen[host].addresses[address];
+  }
+  void shows(policy::Evidence evidence, std::size_t host = 0, std::size_t address = 0) {
+    check::SeenAddress& one = seen(host, address);
+    one.state = check::SeenAddress::State::tried;
+    if (const auto* session = std::get_if<policy::TlsSession>(&evidence)) {
+      one.pkix = one.undated = session->pkix;
+      one.certificate = dane::Certificate{"CN=mx", "CN=Lab CA", {}, {}, "EC 256", 1};
+    }
+    one.evidence = std::move(evidence);
+  }
+  void fails(proxy::MxFailure::Kind kind, std::string text, std::size_t host = 0,
+             std::size_t address = 0) {
+    check::SeenAddress& one = seen(host, address);
+    one.state = check::SeenAddress::State::tried;
+    one.failure = proxy::MxFailure{kind, std::move(text), std::nullopt, false};
+  }
+  check::Decided decide(bool connected = true) const {
+    return check::decide(setup.facts.domain, gathered, connected);
+  }
+  check::Report report() const {
+    const check::Question question{setup.facts.domain, base::WallTime(), false, true};
+    return check::assemble(question, gathered, {std::nullopt, "no daemon runs"});
+  }
+};
+
+// `count` hosts: mx.example.com, mx2.example.com, … of preference 10, 20, …
+inline Made made(std::size_t count = 1) {
+  Made out;
+  policy::MxList list;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string number = i == 0 ? "" : std::to_string(i + 1);
+    const base::Domain host = plan_test::name("mx" + number + ".example.com");
+    list.hosts.push_back({host, static_cast<std::uint16_t>(10 * (i + 1))});
+    const base::Ip ip = plan_test::ip("192.0.2." + std::to_string(i + 1));
+    out.hosts.push_back({host, {ip}, {}, false, false, plan_test::no_dane()});
+  }
+  out.setup.facts.mx = list;
+  return out;
+}
+
+inline std::vector<std::string> codes(const std::vector<check::Problem>& problems) {
+  std::vector<std::string> all;
+  for (const check::Problem& one : problems) all.push_back((one.blocks ? "!" : "") + one.code);
+  return all;
+}
+
+}  // namespace check_test

@@ -1,0 +1,147 @@
+// The report as text and as JSON: every key documented, nothing of strangers obeyed by a terminal;
+// several resolvers compared; the daemon's cache as a row.
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "check/json.h"
+#include "check/run.h"
+#include "check/text.h"
+#include "tests/unit/check/check_support.h"
+
+using namespace check_test;
+using nlohmann::json;
+namespace pt = plan_test;
+
+namespace {
+
+void collect(const json& value, const std::string& at, std::set<std::string>& keys) {
+  if (value.is_array()) {
+    for (const json& one : value) collect(one, at + "[]", keys);
+  } else if (value.is_object()) {
+    for (const auto& [key, inner] : value.items()) {
+      const std::string path = at.empty() ? key : at + "." + key;
+      keys.insert(path);
+      collect(inner, path, keys);
+    }
+  }
+}
+
+// The first column of the tables of docs/check.md, where it is a key.
+std::set<std::string> documented() {
+  std::ifstream file(std::string(STERNPOST_TESTS_DIR) + "/../docs/check.md");
+  std::set<std::string> keys;
+  std::string line;
+  bool inside = false;
+  while (std::getline(file, line)) {
+    if (line.starts_with("#")) inside = line == "## JSON";
+    if (!inside || !line.starts_with("| `")) continue;
+    const std::size_t end = line.find('|', 1);
+    for (std::size_t at = 0; (at = line.find('`', at)) < end; ++at) {
+      const std::size_t close = line.find('`', at + 1);
+      keys.insert(line.substr(at + 1, close - at - 1));
+      at = close;
+    }
+  }
+  return keys;
+}
+
+const std::string evil = "evil\x1b[31m\nname\xc2\x9b" "2J";
+
+// A report that has something everywhere.
+check::Report full() {
+  Made one = made(2);
+  one.hosts[0].dane = pt::usable();
+  one.setup.with(pt::sts(policy::StsMode::enforce, {"other.example.com"}));
+  one.plan();
+  one.shows(pt::session());
+  one.seen().matches.push_back({pt::tlsa(), false, "the certificate matches no TLSA record"});
+  one.seen().helo = evil;
+  one.gathered.asked.push_back({dns::Type::MX, "example.com", std::nullopt});
+  check::Report report = one.report();
+  report.resolvers = {{"a", "validates", {"x"}}, {"b", "validates", {"y"}}};
+  report.differences = {{"MX", "example.com", {"secure data: 10 x", evil}}};
+  report.answers[0].records.push_back(evil);
+  return report;
+}
+
+}  // namespace
+
+TEST_CASE("docs/check.md names exactly the keys of the JSON") {
+  std::set<std::string> keys;
+  collect(json::parse(check::to_json(full())), "", keys);
+  const std::set<std::string> written = documented();
+  for (const std::string& key : keys) {
+    INFO("in the JSON: " << key);
+    CHECK(written.contains(key));
+  }
+  for (const std::string& key : written) {
+    INFO("in docs/check.md: " << key);
+    CHECK(keys.contains(key));
+  }
+}
+
+TEST_CASE("neither text nor JSON carries a stranger's control characters") {
+  const check::Report report = full();
+  for (const std::string& out : {check::to_text(report, false), check::to_json(report)}) {
+    CHECK(out.find('\x1b') == std::string::npos);
+    CHECK(out.find("\xc2\x9b") == std::string::npos);
+    CHECK(out.find("evil") != std::string::npos);
+  }
+  CHECK(check::to_text(report, true).find("\033[1m") != std::string::npos);
+  CHECK(check::to_text(report, true).find("\033[31m\nname") == std::string::npos);
+}
+
+TEST_CASE("resolvers: differing answers are told, order of records and TTL do not differ") {
+  const auto answer = [](std::vector<std::string> records, int ttl, dns::Security security) {
+    dns::RawAnswer raw;
+    raw.existence = dns::Existence::data;
+    raw.security = security;
+    raw.records = std::move(records);
+    raw.ttl = std::chrono::seconds(ttl);
+    return raw;
+  };
+  const std::string one("\xc0\x00\x02\x01", 4);
+  const std::string two("\xc0\x00\x02\x02", 4);
+  const auto secure = dns::Security::secure;
+  std::vector<check::Gathered> all(2);
+  all[0].asked = {{dns::Type::A, "a.example", answer({one, two}, 60, secure)},
+                  {dns::Type::A, "b.example", answer({one}, 60, secure)},
+                  {dns::Type::A, "c.example", answer({one}, 60, secure)},
+                  {dns::Type::A, "d.example", answer({one}, 60, secure)}};
+  all[1].asked = {{dns::Type::A, "a.example", answer({two, one}, 30, secure)},
+                  {dns::Type::A, "b.example", answer({two}, 60, secure)},
+                  {dns::Type::A, "c.example", answer({one}, 60, dns::Security::insecure)}};
+  const auto differences = check::differences_of(all);
+  REQUIRE(differences.size() == 3);
+  CHECK(differences[0].name == "b.example");
+  CHECK(differences[0].answers[1] == "secure data: 192.0.2.2");
+  CHECK(differences[1].answers[1] == "insecure data: 192.0.2.1");
+  CHECK(differences[2].answers[1] == "not asked");
+}
+
+TEST_CASE("the daemon's cache: a row, none, and what cannot be read") {
+  using Reply = base::Result<json, proxy::DaemonError>;
+  const auto cached = [](const json& value) {
+    return check::cache_of(Reply(boost::system::in_place_value, value), pt::name("example.com"));
+  };
+  json policy;
+  policy["id"] = "1";
+  policy["fetched"] = "2026-01-01T00:00:00.000Z";
+  policy["expires"] = "2026-01-02T00:00:00.000Z";
+  policy["policy"] = {"version: STSv1", "mode: none"};
+  json reply;
+  reply["policy"] = policy;
+  const auto row = cached(reply).row;
+  REQUIRE(row);
+  CHECK(row->body == "version: STSv1\nmode: none\n");
+  reply["policy"]["policy"] = {1};
+  CHECK_FALSE(cached(reply).row);
+  reply["policy"] = nullptr;
+  CHECK(cached(reply).words == "the daemon has no policy cached: it is fetched anew");
+  proxy::DaemonError error;
+  error.not_running = true;
+  const Reply none = base::fail(error);
+  CHECK(check::cache_of(none, pt::name("example.com")).words ==
+        "no daemon runs: the policy is fetched anew");
+}
