@@ -1,5 +1,5 @@
-"""Completions for bash, zsh and fish out of the tree of commands. A value completes to the words that
---help gives for it, to files where it is called FILE (or DIR, …), and else to nothing."""
+"""Completions for bash, zsh and fish out of the tree of commands. A value completes to the words
+that --help gives for it, to files where it is called FILE (or DIR, …), and else to nothing."""
 import walk
 
 NOTE = "# Completion of sternpost(1) for {}, written by contrib/man out of --help; do not edit."
@@ -131,7 +131,7 @@ def zsh_function(command):
         "  local -a commands", "  _arguments -C \\", *(f"{spec} \\" for spec in specs),
         "    '1: :->command' '*:: :->rest' && return", "  case $state in", "    command)",
         "      commands=(", *(f"        {name}" for name in names), "      )",
-        "      _describe -t commands command commands ;;", "    rest)", "      case $words[1] in",
+        "      _describe -t commands command commands ;;", "    rest)", "      case $line[1] in",
         *cases, "      esac ;;", "  esac", "}", ""])
 
 

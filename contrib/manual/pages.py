@@ -62,7 +62,7 @@ def command_text(command, usual):
     for part in command.prose:
         lines.append(".PP")
         lines += roff.verbatim(part) if isinstance(part, list) else roff.prose(part)
-    return [*lines, ".PP", *roff.verbatim(command.examples)]
+    return [*lines, ".PP", "Examples:", ".PP", *roff.verbatim(command.examples, indent=False)]
 
 
 def synopses(program):
@@ -101,8 +101,9 @@ def build(program, templates):
     head, sections = walk.sections(program)
     usual = {tuple(option.names): option.text for option in common(tree)
              if option.names in COMMON}
+    head = head.partition(" has none. ")[2] or head     # what is about the printed form is left out
     parts = {"version": walk.run(program, "--version").split()[1],
-             "synopsis": lambda: synopses(tree), "head": lambda: roff.prose(head.partition(" has none. ")[2] or head),
+             "synopsis": lambda: synopses(tree), "head": lambda: roff.prose(head),
              "common": lambda: [line for option in common(tree) for line in listed(option)],
              "commands": lambda: [line for command in tree.leaves()
                                   for line in command_text(command, usual)],

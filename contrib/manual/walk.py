@@ -1,12 +1,12 @@
-"""What the program says of itself: its commands with their options, by --help, and its configuration
-keys, by `config defaults`. Nothing else in contrib/manual knows of a command or key."""
+"""What the program says of itself: its commands with their options, by --help, and the keys of its
+configuration, by `config defaults`. Nothing else in contrib/manual knows of a command or key."""
 import dataclasses
 import os
 import re
 import subprocess
 
 COLUMN = 30             # where CLI11 begins the description
-HEADING = re.compile(r"^[A-Z][\w ]*:$")
+HEADING = re.compile(r"^(?:[A-Z][\w ]*:|\[Option Group: .*\])$")
 MARKS = re.compile(r" (?:REQUIRED|\(Env:[^)]*\)|(?:Needs|Excludes):.*)$")
 WORD = r"[a-z0-9][a-z0-9-]*"
 DEFAULT = " This is the default."
@@ -133,11 +133,14 @@ def parse(path, text):
     """One help text."""
     parts = {"summary": [], "footer": [], "Positionals": [], "Options": [], "Subcommands": []}
     part, blank = "summary", False
-    for line in text.rstrip("\n").split("\n"):
+    lines = text.rstrip("\n").split("\n")
+    for line, following in zip(lines, [*lines[1:], ""]):
         if line.startswith("Usage: "):
             part = "usage"
-        elif HEADING.match(line) and part != "footer" and line != "Examples:":
-            part = line[:-1] if line[:-1] in parts else "Options"    # a group of options
+        elif line[:-1] in ("Positionals", "Options", "Subcommands") and part != "footer":
+            part = line[:-1]
+        elif HEADING.match(line) and re.match("  --?[A-Za-z]", following) and part != "footer":
+            part = "Options"                                         # a group of options
         elif part == "footer" or (blank and line and not line.startswith("  ")):
             part = "footer"
             parts[part].append(line)
