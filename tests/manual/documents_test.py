@@ -6,6 +6,11 @@ import unittest
 from common import PAGES, ROOT, Case, plain, sections, text, tree
 
 
+# Of computing at large, not of this field.
+COMMON = {"ALSO", "ASCII", "CNAME", "DNS", "HTTP", "HTTPS", "ID", "JSON", "POST", "RFC",
+          "TXT", "URI", "URL", "UTC", "UTF-8", "CPU", "TCP", "KB", "MB", "GB", "FILE", "README"}
+
+
 def returned(file, kind):
     """The words that `to_string(KIND)` in a C++ file may give."""
     body = re.search(rf"string_view to_string\((?:const )?{kind}&? \w+\) {{(.*?)\n}}", text(file),
@@ -113,6 +118,53 @@ class Documents(Case):
                     self.assertIn(word, self.keys, name)
                     count += 1
         self.assertGreater(count, 50)
+    def test_glossary(self):
+        """In order, each word once; and what stands in capitals in two documents is in it."""
+        rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text("docs", "glossary.md"), re.M)[2:]
+        words = [word for word, _ in rows]
+        self.assertEqual(words, sorted(words, key=str.lower))
+        self.assertEqual(len(words), len(set(words)))
+        explained = set(re.findall(r"[A-Z][A-Z0-9-]*[A-Z0-9]", " ".join(words))) | COMMON | {
+            word for found in rows for word in re.findall(r"`?([A-Z0-9]{2,})`?", found[1])}
+        used = {}
+        for name, content in self.texts.items():
+            if name not in ("docs/glossary.md", "docs/configuration.md") and "/man/" not in name:
+                content = re.sub(r"^```.*?^```|`[^`]*`", "", content, flags=re.M | re.S)
+                for word in re.findall(r"(?<![\w./-])[A-Z][A-Z0-9]+(?:-[A-Z]+)*\b", content):
+                    used.setdefault(word, set()).add(name)
+        self.assertGreater(len(used), 30)
+        missing = sorted(word for word, names in used.items()
+                         if len(names) > 1 and word not in explained)
+        self.assertEqual(missing, [])
+
+    def test_decisions(self):
+        """The list of decisions has each of them, by its title."""
+        index = text("docs", "decisions", "README.md")
+        files = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+        self.assertGreater(len(files), 10)
+        for number, path in enumerate(files, 1):
+            found = re.match(r"# (\d+)\. (.+)\n", path.read_text(encoding="utf-8"))
+            self.assertEqual((path.name[:4], found[1]), (f"{number:04}", str(number)))
+            self.has(index, f"| {number} | [{found[2]}]({path.name}) |")
+
+    def test_links(self):
+        """Files and headings that documents link to are there."""
+        count = 0
+        for name, content in self.texts.items():
+            content = re.sub(r"^```.*?^```", "", content, flags=re.M | re.S)
+            for link in re.findall(r"\]\(([^)\s]+)\)", content):
+                path, _, heading = link.partition("#")
+                if path.startswith(("http://", "https://")):
+                    continue
+                target = (ROOT / name).parent / path if path else ROOT / name
+                self.assertTrue(target.exists(), f"{name}: {link}")
+                if heading:
+                    titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.M)
+                    slugs = {re.sub(r"[^\w -]", "", t).lower().replace(" ", "-") for t in titles}
+                    self.has(slugs, heading)
+                count += 1
+        self.assertGreater(count, 50)
+
 
 if __name__ == "__main__":
     unittest.main()
