@@ -1,8 +1,8 @@
-# zsh -f capture.zsh FILE LINE: what zsh offers at the end of LINE with the completion of FILE, one a
-# line. A zsh with a terminal of its own gets LINE and a TAB; compadd is told to say what it is given.
+# zsh -f capture.zsh FOLDER LINE: what zsh offers at the end of LINE with the completions of FOLDER,
+# one a line. A zsh with a terminal of its own gets LINE and a TAB; compadd is told to say what it is given.
 zmodload zsh/zpty
 zpty terminal zsh -f -i
-zpty -w terminal "stty -echo; PS1=; PS2=; typeset -g completion_file=${(q)1}"
+zpty -w terminal "stty -echo; PS1=; PS2=; fpath=(${(q)1} \$fpath)"
 zpty -w terminal 'source =(cat <<"END"
 autoload -Uz compinit && compinit -D -u
 setopt rc_quotes
@@ -20,7 +20,6 @@ function compadd {
 }
 function offered { print "nothing else"; exit }
 comppostfuncs=(offered)
-source $completion_file
 print "be""gin:"
 END
 )'

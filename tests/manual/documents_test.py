@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """What README.md, docs/ and the pages say of commands, options, keys and the log is so."""
+import pathlib
 import re
+import shutil
+import tempfile
 import unittest
 
-from common import PAGES, ROOT, Case, plain, sections, text, tree
+from common import PAGES, ROOT, Case, output, plain, sections, text, tree
 
 
 # Of computing at large, not of this field.
@@ -118,6 +121,23 @@ class Documents(Case):
                     self.assertIn(word, self.keys, name)
                     count += 1
         self.assertGreater(count, 50)
+    def test_install(self):
+        """README.md's lines put pages and completions where they are looked for."""
+        block = re.search(r"Tab key.*?\n```\n(.*?)```", self.texts["README.md"], re.S)[1]
+        with tempfile.TemporaryDirectory() as place:
+            lines = block.replace(" /usr", f" {place}/usr")
+            self.assertEqual(output("sh", "-ec", lines, cwd=ROOT), (0, ""))
+            found = sorted(p.name for p in pathlib.Path(place).rglob("*") if p.is_file())
+            there = [p.name for p in (ROOT / "contrib" / "completions").iterdir()]
+            there[there.index("sternpost.bash")] = "sternpost"
+            self.assertEqual(found, sorted([*there, *(page.name for page in PAGES)]))
+            if shutil.which("man"):
+                for page in PAGES:
+                    section = page.suffix[1:]
+                    status, told = output("man", "-M", f"{place}/usr/share/man", "-w", section,
+                                          page.stem)
+                    self.assertEqual((status, pathlib.Path(told.strip()).name), (0, page.name))
+
     def test_glossary(self):
         """In order, each word once; and what stands in capitals in two documents is in it."""
         rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text("docs", "glossary.md"), re.M)[2:]

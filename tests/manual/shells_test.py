@@ -23,7 +23,7 @@ def offers_of_bash(words, folder):
 
 def offers_of_zsh(words, folder):
     """What zsh offers behind the line."""
-    return output("zsh", "-f", HERE / "capture.zsh", ROOT / "contrib/completions/_sternpost",
+    return output("zsh", "-f", HERE / "capture.zsh", ROOT / "contrib/completions",
                   " ".join(words), cwd=folder, env={**os.environ, "TERM": "xterm"})
 
 
