@@ -1,10 +1,11 @@
-# zsh -f capture.zsh FOLDER LINE: what zsh offers at the end of LINE with the completions of FOLDER,
-# one a line. A zsh with a terminal of its own gets LINE and a TAB; compadd is told to say what it is given.
+# zsh -f capture.zsh FOLDER LINE DUMP: what zsh offers at the end of LINE with the completions of
+# FOLDER, one a line; compinit keeps in DUMP what it found in fpath. A zsh with a terminal of its own
+# gets LINE and a TAB; compadd is told to say what it is given.
 zmodload zsh/zpty
 zpty terminal zsh -f -i
-zpty -w terminal "stty -echo; PS1=; PS2=; fpath=(${(q)1} \$fpath)"
+zpty -w terminal "stty -echo; PS1=; PS2=; fpath=(${(q)1} \$fpath); dump=${(q)3}"
 zpty -w terminal 'source =(cat <<"END"
-autoload -Uz compinit && compinit -D -u
+autoload -Uz compinit && compinit -u -d $dump
 setopt rc_quotes
 bindkey "^I" complete-word
 zstyle ":completion:*" list-grouped false

@@ -24,7 +24,8 @@ def offers_of_bash(words, folder):
 def offers_of_zsh(words, folder):
     """What zsh offers behind the line."""
     return output("zsh", "-f", HERE / "capture.zsh", ROOT / "contrib/completions",
-                  " ".join(words), cwd=folder, env={**os.environ, "TERM": "xterm"})
+                  " ".join(words), folder.parent / "dump", cwd=folder,
+                  env={**os.environ, "TERM": "xterm"})
 
 
 def offers_of_fish(words, folder):
