@@ -46,7 +46,7 @@ _sternpost() {
   fi
   _sternpost_value "$path" "$option"
   if [[ $kind == file ]]; then
-    compopt -o filenames 2>/dev/null
+    compopt -o filenames -o default 2>/dev/null     # default: also ~
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
   elif [[ -n $kind ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$kind" -- "$cur")
