@@ -39,6 +39,8 @@ std::string key_text(const Key& key, bool commented_out) {
   }
   if (key.required) about += " Must be there.";
   const bool has_default = !key.default_text.empty();
+  // Where the whole section is a comment, nothing else tells a default from an example.
+  if (has_default && commented_out) about += " This is the default.";
   const std::string line = std::string(key.name) + " = " +
                            (has_default ? key.default_text : std::string(key.example));
   return comment(about) + (has_default && !commented_out ? "" : "#") + line + '\n';

@@ -190,8 +190,13 @@ def has_test(text, name):
 
 
 def named_tests(tree):
-    """Tests that docs/threats.md names, as `FILE` or `FILE::NAME`."""
-    for number, line in enumerate(tree.text.get("docs/threats.md", "").split("\n"), 1):
+    """Tests that docs/threats.md names, as `FILE` or `FILE::NAME`; each row of a table has one."""
+    lines = tree.text.get("docs/threats.md", "").split("\n")
+    for number, line in enumerate(lines, 1):
+        row = line.startswith("| ") and not line.startswith("| ---") and \
+            not (lines[number:] and lines[number].startswith("| ---"))
+        if row and not NAMED.search(line):
+            yield "docs/threats.md", number, "a threat without a test"
         for file, name in NAMED.findall(line):
             text = tree.text.get(file)
             fine = text is not None and (not name or has_test(text, name))
@@ -209,7 +214,7 @@ RULES = {
     "no mention of the workplace": matching(FORBIDDEN, "forbidden"),
     "RFC citations have one form": rfc_form,
     "docs/rfc-map.md is up to date": rfc_map,
-    "tests that docs/threats.md names exist": named_tests,
+    "each threat in docs/threats.md has tests, which exist": named_tests,
 }
 
 

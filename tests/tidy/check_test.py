@@ -70,6 +70,16 @@ class Rules(unittest.TestCase):
         for line in ("// RFC 5321 §4.5: so", "auto x = rfc3339(now);", "// RFC 5321, RFC 2033"):
             self.good(check.rfc_form, "a.cpp", line)
 
+    def test_threats(self):
+        head = "| who | test |\n| --- | --- |\n"
+        self.bad(check.named_tests, "docs/threats.md", head + "| a liar | none yet |\n")
+        self.bad(check.named_tests, "docs/threats.md", head + "| a liar | `tests/no.py` |\n")
+        tree = Fake({"docs/threats.md": head + "| a liar | `tests/a.py::A.test_b` |\n",
+                     "tests/a.py": "class A:\n    def test_b(self):\n"})
+        self.assertEqual([b for b in check.named_tests(tree) if b], [])
+        tree.text["tests/a.py"] = "class A:\n    def test_c(self):\n"
+        self.assertEqual(len([b for b in check.named_tests(tree) if b]), 1)
+
     def test_map(self):
         path = str(pathlib.Path(check.ROOT) / "contrib/rfc-map")
         loader = importlib.machinery.SourceFileLoader("rfc_map", path)

@@ -1,0 +1,112 @@
+# Completion of sternpost(1) for bash, written by contrib/man out of --help; do not edit.
+# shellcheck shell=bash disable=SC2034
+
+_sternpost_command() {  # COMMAND: sets what may follow it
+  case $1 in
+    '')
+      commands='serve config report snippet' many=''
+      options='-h --help --version'
+      valued='' ;;
+    'serve')
+      commands='' many=''
+      options='-h --help -c --config'
+      valued='-c --config' ;;
+    'config')
+      commands='check defaults' many=''
+      options='-h --help'
+      valued='' ;;
+    'config check')
+      commands='' many=''
+      options='-h --help -c --config'
+      valued='-c --config' ;;
+    'config defaults')
+      commands='' many=''
+      options='-h --help -c --config'
+      valued='-c --config' ;;
+    'report')
+      commands='list show send read' many=''
+      options='-h --help'
+      valued='' ;;
+    'report list')
+      commands='' many=''
+      options='-h --help -c --config --date --domain --json'
+      valued='-c --config --date --domain' ;;
+    'report show')
+      commands='' many=''
+      options='-h --help -c --config --date --domain --json'
+      valued='-c --config --date --domain' ;;
+    'report send')
+      commands='' many=''
+      options='-h --help -c --config --date --domain --json --dry-run'
+      valued='-c --config --date --domain' ;;
+    'report read')
+      commands='' many='1'
+      options='-h --help -c --config --json --html'
+      valued='-c --config' ;;
+    'snippet')
+      commands='' many=''
+      options='-h --help -c --config --via --version --listen --json'
+      valued='-c --config --via --version --listen' ;;
+    *) commands='' many='' options='' valued='' ;;
+  esac
+}
+
+_sternpost_value() {  # COMMAND OPTION: sets what the value may be
+  case $1:$2 in
+    'serve:-c') kind='file' ;;
+    'serve:--config') kind='file' ;;
+    'config check:-c') kind='file' ;;
+    'config check:--config') kind='file' ;;
+    'config defaults:-c') kind='file' ;;
+    'config defaults:--config') kind='file' ;;
+    'report list:-c') kind='file' ;;
+    'report list:--config') kind='file' ;;
+    'report show:-c') kind='file' ;;
+    'report show:--config') kind='file' ;;
+    'report send:-c') kind='file' ;;
+    'report send:--config') kind='file' ;;
+    'report read:-c') kind='file' ;;
+    'report read:--config') kind='file' ;;
+    'report read:') kind='file' ;;
+    'snippet:-c') kind='file' ;;
+    'snippet:--config') kind='file' ;;
+    'snippet:--via') kind='lmtp smtp map milter transparent' ;;
+    'snippet:') kind='postfix sendmail exim opensmtpd' ;;
+    *) kind='' ;;
+  esac
+}
+_sternpost() {
+  local cur=${COMP_WORDS[COMP_CWORD]} path='' option='' placed=0 i word
+  local commands options valued many kind
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    _sternpost_command "$path"
+    if [[ $word == '=' ]]; then continue            # --option=value comes in three words
+    elif [[ -n $option ]]; then option=''
+    elif [[ " $valued " == *" $word "* ]]; then option=$word
+    elif [[ $word == -* ]]; then continue
+    elif [[ " $commands " == *" $word "* ]]; then path+=${path:+ }$word
+    else placed=$((placed + 1))
+    fi
+  done
+  _sternpost_command "$path"
+  [[ $cur == '=' ]] && cur=''
+  if [[ -z $option && $cur == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+    return
+  elif [[ -z $option && -n $commands ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+    return
+  elif [[ -z $option && $placed -gt 0 && -z $many ]]; then
+    return
+  fi
+  _sternpost_value "$path" "$option"
+  if [[ $kind == file ]]; then
+    compopt -o filenames -o default 2>/dev/null     # default: also ~
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+  elif [[ -n $kind ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$kind" -- "$cur")
+  fi
+}
+complete -F _sternpost sternpost
