@@ -23,7 +23,7 @@ Answer answer_of(const Asked& asked);
 // One name for each of `all`, in its order.
 std::vector<Resolver> resolvers_of(const std::vector<std::string>& names,
                                    const std::vector<Gathered>& all);
-// Questions to which not all gave the same answer; TTLs do not count, nor does the order of records.
+// Questions to which not all gave the same answer; neither TTLs nor the order of records count.
 std::vector<Difference> differences_of(const std::vector<Gathered>& all);
 
 }  // namespace check

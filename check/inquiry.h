@@ -12,6 +12,7 @@
 #include "check/seen.h"
 #include "dns/unbound_resolver.h"
 #include "policy/sts_engine.h"
+#include "proxy/event.h"
 #include "proxy/mx_slots.h"
 #include "proxy/worker.h"
 

@@ -58,7 +58,7 @@ struct Gathered {
   policy::Operator op;
   dns::ValidationReport validation;
   std::vector<Asked> asked;
-  std::optional<policy::GatheredFacts> facts;  // none: the MX look-up did not end, or see validation
+  std::optional<policy::GatheredFacts> facts;  // none: no MX answer in time, or see validation
   std::optional<policy::Survey> survey;        // with facts
   std::vector<SeenHost> seen;                  // of survey->hosts, in that order
 };

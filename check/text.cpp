@@ -83,7 +83,7 @@ class Writer {
     line("Mail for " + report_.domain + (report_.time_given ? " at " : " now, ") +
          moment(report_.time));
     if (report_.time_given) line("Certificates and caches are judged as of then; DNS is of now.");
-    if (report_.mode == "observe") line("Mode observe: what a policy forbids is sent all the same.");
+    if (report_.mode == "observe") line("Mode observe: what a policy forbids goes all the same.");
     if (!report_.exception.empty()) line("An exception is in force " + report_.exception);
   }
 

@@ -75,8 +75,9 @@ int program(int argc, char** argv, const base::Clock& clock) {
     world.serve = [&clock](const std::string& path) { return proxy::serve(path, clock); };
     world.shell = output_of;
     world.in = &std::cin;
-    const Terminal terminal{std::cout,         std::cerr, wants_colour(STDERR_FILENO), shows_unicode(),
-                            wants_colour(STDOUT_FILENO), is_terminal(STDERR_FILENO)};
+    Terminal terminal{std::cout, std::cerr, wants_colour(STDERR_FILENO), shows_unicode()};
+    terminal.out_colour = wants_colour(STDOUT_FILENO);
+    terminal.live = is_terminal(STDERR_FILENO);
     const int status = run({argv + 1, argv + argc}, terminal, world);
     std::cout.flush();
     return std::cout ? status : exit_tempfail;

@@ -163,7 +163,8 @@ void Daemon::add_policy_commands(std::map<std::string, Control::Command>& comman
     json out;
     out["schema"] = schema;
     out["policy"] = nullptr;
-    if (const auto found = services_->sts().show(*domain)) out["policy"] = policy_json(*found, true);
+    const auto found = services_->sts().show(*domain);
+    if (found) out["policy"] = policy_json(*found, true);
     answer(std::move(out));
   };
   commands["policy refresh"] = [this](const json& request, const Control::Answer& answer) {

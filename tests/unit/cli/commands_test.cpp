@@ -111,7 +111,8 @@ TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
   const auto told = [](const Lines& arguments, const std::string& err) {
     CHECK(run(arguments).err == err + " --help\n");
   };
-  const std::string commands = "; the commands are serve, config, report, snippet; see sternpost";
+  const std::string commands = "; the commands are serve, config, check, report, snippet; see "
+                               "sternpost";
   told({}, "sternpost: a command is missing" + commands);
   told({"list"}, "sternpost: no command list" + commands);
   told({"-x"}, "sternpost: no option -x" + commands);
@@ -133,6 +134,7 @@ TEST_CASE("--help of every command has two examples; only what is there is liste
       {{"serve", "--help"}, "  sternpost serve"},
       {{"config", "--help"}, "  sternpost config "},
       {{"config", "check", "--help"}, "  sternpost config check"},
+      {{"check", "--help"}, "  sternpost check "},
       {{"report", "--help"}, "  sternpost report "},
       {{"report", "read", "--help"}, "  sternpost report read "},
       {{"report", "list", "--help"}, "  sternpost report list"},
