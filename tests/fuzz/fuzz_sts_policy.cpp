@@ -1,11 +1,13 @@
 // The MTA-STS policy parser: a policy it takes has what its mode needs, is within bounds, and says
 // the same when its lines are read again; what it refuses has errors with places in the input.
+// policy::lint finds an error in what the parser refuses, and in nothing else.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "policy/sts.h"
+#include "policy/sts_lint.h"
 
 namespace {
 
@@ -18,6 +20,9 @@ void must(bool holds) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   const auto parsed = policy::parse_sts_policy(body);
+  const auto findings = policy::lint(body);
+  must(policy::has_error(findings) == !parsed && findings.size() <= 120);
+  for (const auto& finding : findings) must(!finding.text.empty() && finding.column >= 0);
   if (!parsed) {
     const auto errors = parsed.error();
     must(!errors.empty() && errors.size() <= 60);
