@@ -7,12 +7,14 @@
 
 #include "check/seen.h"
 #include "proxy/channel.h"
+#include "proxy/tls_client.h"
 
 namespace check {
 
-// `plan`, `config` and `seen` live until it ends, at `deadline` at the latest.
+// `key`: no certificate of another type is accepted. `plan`, `config` and `seen` live until it ends, at `deadline` at the latest.
 boost::asio::awaitable<void> handshake(proxy::Worker& worker, const config::Config& config,
                                        const policy::Try& plan, proxy::SteadyTime deadline,
-                                       SeenAddress& seen);
+                                       SeenAddress& seen,
+                                       std::optional<proxy::KeyType> key = std::nullopt);
 
 }  // namespace check

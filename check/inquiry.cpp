@@ -192,6 +192,29 @@ asio::awaitable<void> Inquiry::find_out(base::Domain domain, proxy::SteadyTime d
   (void)record;  // It stands in the recorder.
 }
 
+dns::RawLookup Inquiry::look_up(const std::string& name, dns::Type type) {
+  std::optional<dns::RawLookup> answer;
+  run(look_up_into(name, type, answer));
+  return std::move(*answer);
+}
+
+asio::awaitable<void> Inquiry::look_up_into(std::string name, dns::Type type,
+                                            std::optional<dns::RawLookup>& into) {
+  into = co_await dns::async_lookup(*recorder_, std::move(name), type);
+}
+
+policy::StsBody Inquiry::fetch_policy(const base::Domain& domain) {
+  if (progress_) progress_("fetching the policy of " + domain.str());
+  std::optional<policy::StsBody> body;
+  run(fetch_into(domain, body));
+  return std::move(*body);
+}
+
+asio::awaitable<void> Inquiry::fetch_into(base::Domain domain,
+                                          std::optional<policy::StsBody>& into) {
+  into = co_await fetcher_->fetch(domain);
+}
+
 // ---- RFC 8461 §5.1 ------------------------------------------------------------------------------
 
 bool Inquiry::recheck(Gathered& gathered, proxy::SteadyTime deadline) {
@@ -223,9 +246,11 @@ struct Inquiry::Target {
   std::string host;
   std::shared_ptr<const policy::Try> terms;
   SeenAddress* seen = nullptr;
+  std::optional<proxy::KeyType> key;
 };
 
-void Inquiry::connect(Gathered& gathered, proxy::SteadyTime deadline) {
+void Inquiry::connect(Gathered& gathered, proxy::SteadyTime deadline,
+                      std::optional<proxy::KeyType> key) {
   if (!gathered.survey) return;
   const auto& allowed = snapshot_->config->outbound.private_destinations;
   std::vector<Target> targets;
@@ -238,7 +263,7 @@ void Inquiry::connect(Gathered& gathered, proxy::SteadyTime deadline) {
       if (base::is_private_destination(seen.ip) && !base::any_contains(allowed, seen.ip)) {
         seen.state = SeenAddress::State::private_address;
       } else if (targets.size() < addresses_most) {
-        targets.push_back({host.host.str(), terms, &seen});
+        targets.push_back({host.host.str(), terms, &seen, key});
       }
     }
   }
@@ -266,7 +291,8 @@ asio::awaitable<void> Inquiry::visit(std::vector<Target>& targets, proxy::Steady
     Target& target = targets[(*next)++];
     if (progress_) progress_("connecting to " + target.host + " [" + target.seen->ip.str() + "]");
     try {
-      co_await handshake(*worker_, *snapshot_->config, *target.terms, deadline, *target.seen);
+      co_await handshake(*worker_, *snapshot_->config, *target.terms, deadline, *target.seen,
+                         target.key);
     } catch (const std::exception& bug) {  // the others, and who waits for all, go on
       target.seen->failure = proxy::MxFailure{proxy::MxFailure::Kind::broken,
                                               std::string("internal error: ") + bug.what(),

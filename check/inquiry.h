@@ -14,6 +14,7 @@
 #include "policy/sts_engine.h"
 #include "proxy/event.h"
 #include "proxy/mx_slots.h"
+#include "proxy/tls_client.h"
 #include "proxy/worker.h"
 
 namespace check {
@@ -31,8 +32,13 @@ class Inquiry {
 
   // Whether the resolver validates, the facts, the plan. Blocks.
   Gathered gather(const base::Domain& domain, proxy::SteadyTime deadline);
-  // The handshakes, into `gathered.seen`.
-  void connect(Gathered& gathered, proxy::SteadyTime deadline);
+  // The handshakes, into `gathered.seen`; with `key`, those that accept no other type of key.
+  void connect(Gathered& gathered, proxy::SteadyTime deadline,
+               std::optional<proxy::KeyType> key = std::nullopt);
+  // One more question to the DNS.
+  dns::RawLookup look_up(const std::string& name, dns::Type type);
+  // The policy file as it is, whatever the record says.
+  policy::StsBody fetch_policy(const base::Domain& domain);
   // As a delivery does after hosts failed for a policy (RFC 8461 §5.1): asks for it again. Whether
   // it has changed: then `gathered` has the new plan, and no handshake.
   bool recheck(Gathered& gathered, proxy::SteadyTime deadline);
@@ -47,6 +53,10 @@ class Inquiry {
   void plan(Gathered& gathered);
   boost::asio::awaitable<void> find_out(base::Domain domain, proxy::SteadyTime deadline,
                                         Gathered& into);
+  boost::asio::awaitable<void> look_up_into(std::string name, dns::Type type,
+                                            std::optional<dns::RawLookup>& into);
+  boost::asio::awaitable<void> fetch_into(base::Domain domain,
+                                          std::optional<policy::StsBody>& into);
   boost::asio::awaitable<void> ask_again(Gathered& gathered, proxy::SteadyTime deadline,
                                          bool& changed);
   boost::asio::awaitable<void> visit_all(std::vector<Target>& targets, proxy::SteadyTime deadline);

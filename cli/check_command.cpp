@@ -6,6 +6,7 @@
 #include "base/encode.h"
 #include "check/json.h"
 #include "check/text.h"
+#include "cli/progress.h"
 #include "cli/settings.h"
 #include "config/values.h"
 #include "tlsrpt/read_time.h"
@@ -14,9 +15,7 @@ namespace cli {
 
 namespace {
 
-constexpr std::size_t progress_width = 78;
 constexpr std::size_t resolvers_most = 16;
-constexpr const char* clear_line = "\r\033[K";
 
 template <class T>
 config::Read<T> value_of(const std::string& text) {
@@ -91,7 +90,7 @@ void add_check(CLI::App& app, Check& options, std::string& file) {
       ->add_option("--resolver", options.resolvers,
                    "Ask this resolver instead; several are compared, the first one's answers count")
       ->type_name("ADDRESS[@PORT]")
-      ->expected(1);
+      ->allow_extra_args(false);  // one each time, so that the domain may follow
   options.command
       ->add_option("--at", options.at, "Judge certificates and caches as of then (RFC 3339)")
       ->type_name("TIME");
@@ -115,16 +114,8 @@ int check_command(const Check& words, const std::string& file, const Terminal& t
   if (!options) return exit_usage;
   const auto config = settings_for(*words.command, file, terminal, world);
   if (!config) return exit_config;
-  check::Progress progress;
-  if (terminal.live) {
-    progress = [&terminal](const std::string& text) {
-      std::string shown = base::printable(text);
-      if (shown.size() > progress_width) shown.resize(progress_width);
-      terminal.err << clear_line << shown << std::flush;
-    };
-  }
-  const auto report = world.check(*config, *options, progress);
-  if (terminal.live) terminal.err << clear_line << std::flush;
+  const auto report = world.check(*config, *options, shown_progress(terminal));
+  clear_progress(terminal);
   if (!report) {
     terminal.err << "check: " << base::printable(report.error().text) << '\n';
     return report.error().status;

@@ -7,6 +7,7 @@
 
 #include "base/encode.h"
 #include "cli/check_command.h"
+#include "cli/own_command.h"
 #include "cli/report_own.h"
 #include "cli/report_read.h"
 #include "cli/snippet_command.h"
@@ -30,6 +31,7 @@ struct Commands {
   CLI::App* defaults = nullptr;
   CLI::App* report = nullptr;
   Check check;
+  Own own;
   ReportRead report_read;
   ReportOwn report_own;
   Snippet snippet;
@@ -96,6 +98,7 @@ void describe(Commands& commands, const World& world) {
       "  sternpost config defaults | grep -B2 _timeout");
 
   add_check(commands.app, commands.check, commands.file);
+  add_own(commands.app, commands.own, commands.file);
   describe_report(commands);
   add_snippet(commands.app, commands.snippet, commands.file);
 }
@@ -166,6 +169,9 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
   if (commands.config_check->parsed()) return config_check(commands.file, terminal, world);
   if (commands.check.command->parsed()) {
     return check_command(commands.check, commands.file, terminal, world);
+  }
+  if (commands.own.command->parsed()) {
+    return own_command(commands.own, commands.file, terminal, world);
   }
   if (commands.report_own.parsed()) {
     return report_own(commands.report_own, commands.file, terminal, world);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "check/own_run.h"
 #include "check/run.h"
 #include "config/load.h"
 #include "proxy/control.h"
@@ -49,6 +50,10 @@ struct World {
   std::function<base::Result<check::Report, check::Failure>(
       const config::Config& config, const check::Options& options, const check::Progress& progress)>
       check;
+  std::function<base::Result<check::OwnReport, check::Failure>(
+      const config::Config& config, const check::OwnOptions& options,
+      const check::Progress& progress)>
+      own;
   // What a shell command prints on standard output; `snippet` asks for an MTA's version.
   std::function<std::string(const std::string& command)> shell;
   std::istream* in = nullptr;  // standard input; nullptr: an empty one

@@ -69,6 +69,10 @@ int program(int argc, char** argv, const base::Clock& clock) {
                            const check::Progress& progress) {
       return check::run(config, options, clock, progress);
     };
+    world.own = [&clock](const config::Config& config, const check::OwnOptions& options,
+                         const check::Progress& progress) {
+      return check::run_own(config, options, clock, progress);
+    };
     world.report = [&clock](const config::Config& config, const nlohmann::json& request) {
       return proxy::report_command(config, clock, request);
     };

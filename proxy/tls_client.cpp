@@ -142,6 +142,17 @@ SslPtr TlsClient::prepare(const policy::Try& plan, const std::string& key) {
   return ssl;
 }
 
+// RFC 8446 §4.2.3: by the signature algorithms that are offered.
+void TlsClient::accept_only(ssl_st* ssl, KeyType key) {
+  const char* const algorithms =
+      key == KeyType::rsa ? "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
+                            "RSA+SHA256:RSA+SHA384:RSA+SHA512"
+                          : "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512";
+  SSL_set1_sigalgs_list(ssl, algorithms);
+  // Below 1.3 the suite names the type, too.
+  SSL_set_cipher_list(ssl, key == KeyType::rsa ? "aRSA" : "aECDSA");
+}
+
 int TlsClient::on_new_session(ssl_st* ssl, ssl_session_st* session) {
   const auto* owner = static_cast<Owner*>(SSL_get_ex_data(ssl, owner_index()));
   const auto client = owner ? owner->client.lock() : nullptr;

@@ -26,6 +26,9 @@ struct VerifyTerms;
 
 namespace proxy {
 
+// Of the certificate that a handshake accepts.
+enum class KeyType { rsa, ecdsa };
+
 class TlsClient : public std::enable_shared_from_this<TlsClient> {
  public:
   // Fails where `tls.ca_file`, `groups`, `ciphers` or `ciphersuites` cannot be used, naming it.
@@ -37,6 +40,8 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
 
   // `key`: the terms under which a session may be resumed (proxy/pool.h: terms_of).
   SslPtr prepare(const policy::Try& plan, const std::string& key);
+  // For those who look at a server's every key: this handshake accepts no other type.
+  static void accept_only(ssl_st* ssl, KeyType key);
   // After a handshake: facts alone. What costs much (chain verification) only where the plan needs
   // it, by itself or for the report.
   policy::TlsSession collect(ssl_st* ssl, const policy::Try& plan);

@@ -21,7 +21,8 @@ class Mx:
 
     starttls: True, or False for a host that does not know it; `at` maps stages to actions; `rcpt`
     maps single recipients (lower case) to actions. `tls` may hold minimum, maximum (TLSVersion),
-    ciphers. `sni` maps a name that the client asks for to another Cert.
+    ciphers, second (files of a certificate with another type of key). `sni` maps a name that the
+    client asks for to another Cert.
     """
 
     def __init__(self, name, addresses, cert=None, starttls=True, keywords=KEYWORDS, at=None,
@@ -75,11 +76,14 @@ class Mx:
         return self._contexts[key]
 
 
-def make_context(cert, minimum=None, maximum=None, ciphers="DEFAULT:@SECLEVEL=0", tickets=2):
-    """A server context that permits what old hosts do."""
+def make_context(cert, minimum=None, maximum=None, ciphers="DEFAULT:@SECLEVEL=0", tickets=2,
+                 second=None):
+    """A server context that permits what old hosts do. second: files of another type of key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(ciphers)
     context.load_cert_chain(cert.pem, cert.key)
+    if second:
+        context.load_cert_chain(*second)
     context.num_tickets = tickets
     if minimum:
         context.minimum_version = minimum

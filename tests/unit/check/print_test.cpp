@@ -62,6 +62,7 @@ check::Report full() {
   report.resolvers = {{"a", "validates", {"x"}}, {"b", "validates", {"y"}}};
   report.differences = {{"MX", "example.com", {"secure data: 10 x", evil}}};
   report.answers[0].records.push_back(evil);
+  report.problems.push_back({"no-policy", false, evil, "publish one"});
   return report;
 }
 

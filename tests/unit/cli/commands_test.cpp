@@ -111,7 +111,7 @@ TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
   const auto told = [](const Lines& arguments, const std::string& err) {
     CHECK(run(arguments).err == err + " --help\n");
   };
-  const std::string commands = "; the commands are serve, config, check, report, snippet; see "
+  const std::string commands = "; the commands are serve, config, check, own, report, snippet; see "
                                "sternpost";
   told({}, "sternpost: a command is missing" + commands);
   told({"list"}, "sternpost: no command list" + commands);
@@ -135,6 +135,7 @@ TEST_CASE("--help of every command has two examples; only what is there is liste
       {{"config", "--help"}, "  sternpost config "},
       {{"config", "check", "--help"}, "  sternpost config check"},
       {{"check", "--help"}, "  sternpost check "},
+      {{"own", "--help"}, "  sternpost own "},
       {{"report", "--help"}, "  sternpost report "},
       {{"report", "read", "--help"}, "  sternpost report read "},
       {{"report", "list", "--help"}, "  sternpost report list"},

@@ -1,0 +1,67 @@
+// `own DOMAIN`: the operator's own domain as senders of mail to it see it. What was found out, the
+// findings (pass, warn, fail, each with what to do), and the order in which to change things. The
+// findings are a pure function of what was found; whatever makes a sender hold mail back is taken
+// from check/problems, so that `own` and `check` cannot disagree. Called by check/own_run.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "check/report.h"
+#include "check/seen.h"
+#include "policy/https_fetcher.h"
+#include "proxy/tls_client.h"
+
+namespace check {
+
+// The hosts' addresses under a handshake that offers one type of key alone.
+struct KeySeen {
+  proxy::KeyType key;
+  std::vector<SeenHost> hosts;  // of the survey's, in that order
+};
+
+struct OwnSeen {
+  explicit OwnSeen(base::Domain own) : domain(std::move(own)) {}
+  base::Domain domain;
+  base::WallTime time{};
+  std::chrono::seconds expire_within = std::chrono::days(14);
+  Gathered gathered;
+  std::vector<KeySeen> keys;
+  std::optional<policy::StsBody> body;      // the policy file, asked for whatever the record says
+  std::optional<dns::RawLookup> tls_rpt;    // TXT at _smtp._tls
+};
+
+enum class Level : std::uint8_t { pass, warn, fail };
+std::string_view to_string(Level level);
+
+struct Finding {
+  Level level = Level::pass;
+  std::string area;  // mx | mta-sts | tls | dane | tls-rpt
+  std::string code;
+  std::string text;
+  std::string todo;  // of warn and fail
+};
+
+struct Advice {
+  std::string code;
+  std::string text;
+};
+
+struct OwnReport {
+  std::string domain;
+  base::WallTime time{};
+  std::vector<Finding> findings;
+  std::vector<Advice> advice;
+  bool certain = true;  // false: DNS or a host gave no answer, and another try may tell more
+  std::string uncertain_why;
+  Level worst() const;
+};
+
+OwnReport judge_own(const OwnSeen& seen);
+// In which order to change what there is now; see docs/own.md.
+std::vector<Advice> advice_for(const OwnSeen& seen);
+
+std::string to_text(const OwnReport& report, bool colour);
+std::string to_json(const OwnReport& report);
+
+}  // namespace check
