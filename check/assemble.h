@@ -19,6 +19,12 @@ struct Question {
 Report assemble(const Question& question, const Gathered& gathered, const DaemonCache& cache);
 
 Answer answer_of(const Asked& asked);
+std::vector<Mx> mx_hosts_of(const Question& question, const Gathered& gathered);
+
+// A text of a stranger at a bearable length; the first `most` of several, and how many `more`.
+std::string cut(std::string text);
+std::vector<std::string> cut_all(const std::vector<std::string>& texts, std::size_t most,
+                                 std::size_t& more);
 
 // One name for each of `all`, in its order.
 std::vector<Resolver> resolvers_of(const std::vector<std::string>& names,

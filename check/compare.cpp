@@ -50,19 +50,31 @@ std::vector<Resolver> resolvers_of(const std::vector<std::string>& names,
 std::vector<Difference> differences_of(const std::vector<Gathered>& all) {
   std::vector<Difference> differences;
   std::map<std::pair<dns::Type, std::string>, std::size_t> place;
+  const auto silent = [&all](std::size_t i) {
+    return all[i].validation.state == dns::Validation::unknown;
+  };
   for (std::size_t i = 0; i < all.size(); ++i) {
+    if (silent(i)) continue;
     for (const Asked& one : all[i].asked) {
       const auto [at, is_new] = place.try_emplace({one.type, one.name}, differences.size());
       if (is_new) {
-        const std::vector<std::string> none(all.size(), "not asked");
+        std::vector<std::string> none;
+        for (std::size_t k = 0; k < all.size(); ++k) {
+          none.push_back(silent(k) ? "no answer to anything" : "not asked");
+        }
         differences.push_back({std::string(dns::to_string(one.type)), one.name, none});
       }
       differences[at->second].answers[i] = words_of(one);
     }
   }
-  std::erase_if(differences, [](const Difference& one) {
-    return std::ranges::all_of(one.answers,
-                               [&](const std::string& text) { return text == one.answers[0]; });
+  std::erase_if(differences, [&](const Difference& one) {
+    std::optional<std::string> first;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (silent(i)) continue;
+      if (first && *first != one.answers[i]) return false;
+      first = one.answers[i];
+    }
+    return true;
   });
   return differences;
 }

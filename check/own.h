@@ -58,6 +58,7 @@ struct OwnReport {
 };
 
 OwnReport judge_own(const OwnSeen& seen);
+void add_tls_rpt(OwnReport& report, const OwnSeen& seen);
 // In which order to change what there is now; see docs/own.md.
 std::vector<Advice> advice_for(const OwnSeen& seen);
 

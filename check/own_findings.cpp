@@ -9,7 +9,6 @@
 #include "dns/decode.h"
 #include "policy/plan_words.h"
 #include "policy/sts_lint.h"
-#include "tlsrpt/record.h"
 
 namespace check {
 
@@ -54,7 +53,7 @@ class Findings {
       for (std::size_t i = 0; i < all_.survey->hosts.size(); ++i) host(i);
       patterns();
     }
-    tls_rpt();
+    add_tls_rpt(out_, seen_);
     out_.advice = advice_for(seen_);
     return std::move(out_);
   }
@@ -283,42 +282,6 @@ class Findings {
           "the TLSA record " + record.str().substr(0, 60) + " at " + usable->base.str() +
               " matches no key that is in use",
           "leave it if it is the next key's; else remove it");
-    }
-  }
-
-  // ---- TLS-RPT ------------------------------------------------------------------------------
-
-  void tls_rpt() {
-    if (!seen_.tls_rpt) return;
-    const std::string name = "_smtp._tls." + seen_.domain.str();
-    const std::string todo = "publish one TXT record at " + name +
-                             " such as \"v=TLSRPTv1; rua=mailto:tls-reports@" +
-                             seen_.domain.str() + "\"";
-    const auto decoded = dns::decode_all<std::string>(*seen_.tls_rpt, dns::decode_txt);
-    if (!decoded) {
-      doubt(decoded.error().text);
-      add(Level::fail, "tls-rpt", "tls-rpt-lookup", decoded.error().text,
-          "see to the name servers of " + seen_.domain.str());
-      return;
-    }
-    const auto record = tlsrpt::choose_record(decoded->records);
-    if (!record) {
-      add(Level::fail, "tls-rpt", "tls-rpt-record", name + ": " + record.error().text, todo);
-    } else if (!*record) {
-      add(Level::warn, "tls-rpt", "tls-rpt-none",
-          "there is no TLS-RPT record: nobody tells you of failures", todo);
-    } else {
-      std::string places;
-      for (const auto& one : (*record)->endpoints) places += (places.empty() ? "" : ", ") + one.uri;
-      for (const std::string& ignored : (*record)->ignored) {
-        add(Level::warn, "tls-rpt", "tls-rpt-ignored", name + ": passed over: " + ignored, todo);
-      }
-      if (places.empty()) {
-        add(Level::fail, "tls-rpt", "tls-rpt-nowhere", name + " names no place that can be used",
-            todo);
-      } else {
-        add(Level::pass, "tls-rpt", "tls-rpt", "reports go to " + places);
-      }
     }
   }
 

@@ -2,6 +2,8 @@
 
 #include <sysexits.h>
 
+#include <algorithm>
+
 #include "audit/record.h"
 #include "check/assemble.h"
 #include "check/outcome.h"
@@ -126,14 +128,19 @@ base::Result<Report, Failure> run(const config::Config& config, const Options& o
     auto inquiry = Inquiry::open(one, used, cache, progress);
     if (!inquiry) return base::fail(Failure{EX_UNAVAILABLE, inquiry.error().text});
     all.push_back((*inquiry)->gather(options.domain, gathered_by));
-    if (all.back().validation.state == dns::Validation::unknown) {
-      const std::string who = options.resolvers.empty() ? "no resolver answers" : name;
-      return base::fail(Failure{EX_UNAVAILABLE, who + ": " + all.back().validation.text});
-    }
     inquiries.push_back(std::move(*inquiry));
   }
-  const bool rechecked = connect(*inquiries.front(), all.front(), options, deadline);
-  Report report = assemble(question, all.front(), cache);
+  // The first that answers at all counts.
+  const auto main = std::ranges::find_if(all, [](const Gathered& one) {
+    return one.validation.state != dns::Validation::unknown;
+  });
+  if (main == all.end()) {
+    const std::string& why = all.front().validation.text;
+    return base::fail(Failure{EX_UNAVAILABLE, "no resolver answers: " + why});
+  }
+  Inquiry& inquiry = *inquiries[static_cast<std::size_t>(main - all.begin())];
+  const bool rechecked = connect(inquiry, *main, options, deadline);
+  Report report = assemble(question, *main, cache);
   report.outcome.rechecked = rechecked;
   report.resolvers = resolvers_of(names, all);
   report.differences = differences_of(all);

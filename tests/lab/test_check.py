@@ -276,6 +276,11 @@ class Surroundings(CheckMixin, LabCase):
         self.assertEqual(status, 0)
         self.assertIn("TXT _mta-sts.good.example differs", out)
 
+        found = self.check(self.good, "--resolver", "127.0.0.99", "--resolver", "127.0.0.53",
+                           status=0)
+        self.assertEqual([r["validation"] for r in found["resolvers"]], ["unknown", "validates"])
+        self.assertEqual(found["differences"], [])
+
     def test_no_resolver(self):
         status, out, err = self.sternpost.run("check", "good.example", "--resolver", "127.0.0.99",
                                               "--limit", "20s")

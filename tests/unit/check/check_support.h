@@ -2,6 +2,10 @@
 // whose one address shows what the test says.
 #pragma once
 
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
 #include "check/assemble.h"
 #include "check/outcome.h"
 #include "check/problems.h"
@@ -82,6 +86,52 @@ inline std::vector<std::string> codes(const std::vector<check::Problem>& problem
   std::vector<std::string> all;
   for (const check::Problem& one : problems) all.push_back((one.blocks ? "!" : "") + one.code);
   return all;
+}
+
+inline void collect(const nlohmann::json& value, const std::string& at, std::set<std::string>& keys) {
+  if (value.is_array()) {
+    for (const nlohmann::json& one : value) collect(one, at + "[]", keys);
+  } else if (value.is_object()) {
+    for (const auto& [key, inner] : value.items()) {
+      const std::string path = at.empty() ? key : at + "." + key;
+      keys.insert(path);
+      collect(inner, path, keys);
+    }
+  }
+}
+
+// The first column of the table under "## JSON" of a document.
+inline std::set<std::string> documented(const std::string& document) {
+  std::ifstream file(std::string(STERNPOST_TESTS_DIR) + "/../docs/" + document);
+  std::set<std::string> keys;
+  std::string line;
+  bool inside = false;
+  while (std::getline(file, line)) {
+    if (line.starts_with("#")) inside = line == "## JSON";
+    if (!inside || !line.starts_with("| `")) continue;
+    const std::size_t end = line.find('|', 1);
+    for (std::size_t at = 0; (at = line.find('`', at)) < end; ++at) {
+      const std::size_t close = line.find('`', at + 1);
+      keys.insert(line.substr(at + 1, close - at - 1));
+      at = close;
+    }
+  }
+  return keys;
+}
+
+// A document has every key and no other.
+inline void compare_keys(const nlohmann::json& value, const std::string& document) {
+  std::set<std::string> keys;
+  collect(value, "", keys);
+  const std::set<std::string> written = documented(document);
+  for (const std::string& key : keys) {
+    INFO("not in docs/" << document << ": " << key);
+    CHECK(written.contains(key));
+  }
+  for (const std::string& key : written) {
+    INFO("in docs/" << document << " alone: " << key);
+    CHECK(keys.contains(key));
+  }
 }
 
 }  // namespace check_test
