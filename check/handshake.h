@@ -11,7 +11,8 @@
 
 namespace check {
 
-// `key`: no certificate of another type is accepted. `plan`, `config` and `seen` live until it ends, at `deadline` at the latest.
+// `key`: no certificate of another type is accepted. `plan`, `config` and `seen` live until it
+// ends, at `deadline` at the latest.
 boost::asio::awaitable<void> handshake(proxy::Worker& worker, const config::Config& config,
                                        const policy::Try& plan, proxy::SteadyTime deadline,
                                        SeenAddress& seen,

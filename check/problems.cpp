@@ -87,7 +87,8 @@ void sts_problems(std::vector<Problem>& all, const base::Domain& domain, const G
   }
   if (active->policy.mode == policy::StsMode::testing) {
     add(all, "sts-testing", false,
-        "the policy is in testing mode: it protects no mail, failures are only reported");
+        "the policy is in testing mode: it protects no mail, failures are only reported",
+        "set mode enforce, and then a new id, once the TLS reports have shown no failures");
   }
 }
 

@@ -123,8 +123,11 @@ Path verify_path(const PeerChain& chain, X509_STORE* store, SSL_DANE* dane,
   if (dane) X509_STORE_CTX_set0_dane(context.get(), dane);
   X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_auth_level(param, terms.security_level);
-  X509_VERIFY_PARAM_set_time(param, std::chrono::system_clock::to_time_t(terms.now));
-  if (terms.any_time) X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);
+  if (terms.any_time) {
+    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);  // a set time would win
+  } else {
+    X509_VERIFY_PARAM_set_time(param, std::chrono::system_clock::to_time_t(terms.now));
+  }
   const int result = X509_verify_cert(context.get());
   ERR_clear_error();
   if (result > 0) return {};

@@ -55,8 +55,6 @@ class SameAsTheRelay(CheckMixin, LabCase):
             add("nofile.example", sts={"bad": "404"}, signing=None),
             add("second.example", [{"tlsa": WRONG}, {"tlsa": "3 1 1"}]),
             add("backup.example", [dead, {"tlsa": WRONG}]),
-            add("addresses.example", {"addresses": [lab.dead_address(), lab.address()],
-                                      "listen": False}),
             add("dead.example", dead),
             add("grumpy.example", {"at": {"greeting": "554 5.7.1 go away"}}),
             add("nullmx.example", [], extra=["@ MX 0 ."]),
@@ -64,6 +62,8 @@ class SameAsTheRelay(CheckMixin, LabCase):
             add("private.example", {"addresses": ["10.1.2.3"], "listen": False}),
             add("self.example", {"name": "edge.lab", "listen": False}),
         ]
+        cls.addresses = add("addresses.example", {
+            "addresses": [lab.dead_address(), lab.dead_address()], "listen": False})
         # One of two addresses is good: the first refuses connections.
         good = lab.address()
         host, _ = lab.host("mx1.half.example", {"addresses": [good]})
@@ -94,6 +94,9 @@ class SameAsTheRelay(CheckMixin, LabCase):
     def test_implicit_mx(self):
         found = self.agrees(self.implicit)
         self.assertEqual(found["mx_state"], "implicit")
+
+    def test_dead_addresses(self):
+        self.agrees(self.addresses, any_address=True)
 
     def test_one_address_of_two(self):
         found = self.agrees(self.half)
@@ -269,8 +272,12 @@ class Surroundings(CheckMixin, LabCase):
         self.assertEqual([r["name"] for r in same["resolvers"]], ["127.0.0.53@53"] * 2)
         found = self.check(self.good, "--resolver", "127.0.0.53", "--resolver", "127.0.0.54",
                            status=0)
-        self.assertEqual([(d["type"], d["name"]) for d in found["differences"]],
-                         [("TXT", "_mta-sts.good.example")])
+        # What the second one makes up is bogus here, so that it learns of no policy host.
+        lie = found["differences"][0]
+        self.assertEqual((lie["type"], lie["name"]), ("TXT", "_mta-sts.good.example"))
+        self.assertEqual(lie["answers"][1], "bogus")
+        self.assertEqual(lie["answers"][0], "secure data: v=STSv1; id=1;")
+        self.assertEqual({d["answers"][1] for d in found["differences"][1:]}, {"not asked"})
         status, out, _ = self.sternpost.run("check", "good.example", "--resolver", "127.0.0.53",
                                             "--resolver", "127.0.0.54")
         self.assertEqual(status, 0)

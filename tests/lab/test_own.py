@@ -8,6 +8,7 @@ from lab.check import on_terminal
 from lab.pki import DAY, tlsa
 
 RPT = '_smtp._tls TXT "v=TLSRPTv1; rua=mailto:reports@front.lab"'
+WEEKS = 14 * DAY
 NEXT = "3 1 1 " + "ab" * 32
 
 
@@ -19,10 +20,12 @@ class Own(LabCase):
         add = lab.domain
         cls.good = cls.two_keys(lab, "good.example", ("ec", "rsa"), [RPT])
         cls.half = cls.two_keys(lab, "half.example", ("ec",), [RPT])
-        cls.bad = add("bad.example", {"cert": "expired"}, sts={"mx": ["mx9.bad.example"]},
+        cls.bad = add("bad.example", {"cert": "expired"},
+                      sts={"mx": ["mx9.bad.example"], "max_age": WEEKS},
                       extra=['_smtp._tls TXT "v=TLSRPTv1; rua=ftp://x.example"'])
         ending = lab.pki.ca.issue("mx1.soon.example", begin=-DAY, end=5 * DAY)
-        cls.soon = add("soon.example", {"cert": ending}, sts="testing")
+        cls.soon = add("soon.example", {"cert": ending},
+                       sts={"mode": "testing", "max_age": WEEKS})
         cls.typo = add("typo.example", {}, signing=None,
                        sts={"text": "version: STSv1\nmode: enforced\nmx: mx1.typo.example\n"
                                     "max_age: 86400\n"})
@@ -43,7 +46,7 @@ class Own(LabCase):
         second = (certs["rsa"].pem, certs["rsa"].key)
         return lab.domain(name, {"cert": certs["ec"], "tls": {"second": second},
                                  "tlsa": [tlsa("3 1 1", certs[k]) for k in published]},
-                          sts="enforce", extra=extra)
+                          sts={"max_age": WEEKS}, extra=extra)
 
     def own(self, domain, status, *options):
         """The document of `own DOMAIN --json`."""

@@ -88,7 +88,8 @@ inline std::vector<std::string> codes(const std::vector<check::Problem>& problem
   return all;
 }
 
-inline void collect(const nlohmann::json& value, const std::string& at, std::set<std::string>& keys) {
+inline void collect(const nlohmann::json& value, const std::string& at,
+                    std::set<std::string>& keys) {
   if (value.is_array()) {
     for (const nlohmann::json& one : value) collect(one, at + "[]", keys);
   } else if (value.is_object()) {

@@ -12,7 +12,7 @@ namespace pt = plan_test;
 
 namespace {
 
-const std::string file = "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 604800\n";
+const std::string file = "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 2419200\n";
 
 dns::RawLookup txt(const std::vector<std::string>& texts) {
   dns::RawAnswer raw;

@@ -70,7 +70,7 @@ TEST_CASE("resolvers: differing answers are told, order of records and TTL do no
   all[1].asked = {{dns::Type::A, "a.example", answer({two, one}, 30, secure)},
                   {dns::Type::A, "b.example", answer({two}, 60, secure)},
                   {dns::Type::A, "c.example", answer({one}, 60, dns::Security::insecure)}};
-  for (check::Gathered& one : all) one.validation.state = dns::Validation::validates;
+  for (check::Gathered& each : all) each.validation.state = dns::Validation::validates;
   all.emplace_back();  // one that answers nothing is no difference
   const auto differences = check::differences_of(all);
   REQUIRE(differences.size() == 3);

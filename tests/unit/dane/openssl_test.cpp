@@ -136,6 +136,33 @@ TEST_CASE("PKIX: trusted, expired, not yet valid, untrusted") {
   CHECK(evaluate_pkix({}, store.store, terms).chain == dane::ChainState::untrusted);
 }
 
+TEST_CASE("PKIX at any time: what is wrong besides the dates") {
+  const Pki pki;
+  const Store store(pki.root);
+  const dane::VerifyTerms any{now + std::chrono::days{101}, 2, true};
+  CHECK(evaluate_pkix(pki.sent, store.store, any).chain == dane::ChainState::trusted);
+  const Store strange(make({.cn = "root", .ca = true}));
+  CHECK(evaluate_pkix(pki.sent, strange.store, any).chain == dane::ChainState::untrusted);
+}
+
+TEST_CASE("the leaf in words: names, dates, key; nothing of a name reaches a terminal as it is") {
+  const Pki pki;
+  const auto certificate = certificate_of(pki.sent);
+  REQUIRE(certificate);
+  CHECK(certificate->subject == "CN=mx.example.com");
+  CHECK(certificate->issuer == "CN=middle");
+  REQUIRE(certificate->not_before);
+  REQUIRE(certificate->not_after);
+  CHECK(*certificate->not_before < now);
+  CHECK(*certificate->not_after > now);
+  CHECK(certificate->key.starts_with("EC "));
+  CHECK(certificate->chain == 3);
+  CHECK_FALSE(certificate_of({}));
+  const Issued odd = make({.cn = "a\x1b[31m\xc2\x9b" + std::string(40, 'x')});
+  const std::string subject = certificate_of(chain({odd}))->subject;
+  for (const char c : subject) CHECK((c >= 0x20 && c < 0x7f));
+}
+
 TEST_CASE("PKIX: a missing intermediate, a client's certificate and a non-CA issuer are refused") {
   const Pki pki;
   const Store store(pki.root);
