@@ -307,6 +307,12 @@ bool Channel::has_pending_input() {
   return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
+IoResult<std::size_t> Channel::write_now(std::string_view octets) {
+  if (!socket_.is_open()) return base::fail(closed());
+  Want want = Want::write;
+  return try_write(octets.data(), octets.size(), want);
+}
+
 asio::awaitable<IoResult<void>> Channel::write(std::string_view octets) {
   while (!octets.empty()) {
     if (!socket_.is_open()) co_return base::fail(closed());

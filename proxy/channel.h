@@ -77,6 +77,9 @@ class Channel {
   // ---- writing: all of it, or an error.
   asio::awaitable<IoResult<void>> write(std::string_view octets);
   asio::awaitable<IoResult<void>> write(std::string_view first, std::string_view second);
+  // As many as can be sent at once, perhaps none: what is left is for write(). No coroutine, for
+  // short answers by the hundred thousand.
+  IoResult<std::size_t> write_now(std::string_view octets);
 
   // ---- TLS. `ssl` is set up by the caller (client or server state); the channel binds it to the
   // socket and owns it from then on. Buffered plaintext is an error: IoError tls, nothing started

@@ -61,10 +61,12 @@ void PolicyMap::answer_one(MapListener listener, std::string_view payload, Stead
   const auto query = policy::parse_map_query(payload);
   const auto dialect = query ? dialect_of(listener, query->map) : std::nullopt;
   if (!dialect) return say(reply_of(policy::permanent(wrong_map(listener))));
-  if (const std::string* reply = answers_.known(*dialect, query->key, now)) return say(*reply);
+  const std::string_view known = answers_.known(*dialect, query->key, now);
+  if (!known.empty()) return say(known);
   const auto domain = policy::domain_of_map_key(query->key);
   if (!domain) return say(reply_of(without_domain(query->key)));
-  if (const std::string* reply = answers_.known(*dialect, domain->view(), now)) return say(*reply);
+  const std::string_view of_domain = answers_.known(*dialect, domain->view(), now);
+  if (!of_domain.empty()) return say(of_domain);
   batch.rest.push_back(answers_.search(*dialect, *domain, now));
 }
 
@@ -131,8 +133,12 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
       questions += batch.questions;
       if (batch.rest.empty()) {
         channel.set_deadline(now + times_.writing);
-        auto sent = co_await channel.write(batch.out);
+        const auto sent = channel.write_now(batch.out);
         if (!sent) co_return;
+        if (*sent < batch.out.size()) {
+          auto written = co_await channel.write(std::string_view(batch.out).substr(*sent));
+          if (!written) co_return;
+        }
       } else {
         auto sent = co_await send(channel, batch);
         if (!sent || batch.broken) co_return;
