@@ -12,6 +12,7 @@ namespace proxy {
 
 namespace {
 
+constexpr std::size_t map_room = 4096;
 constexpr std::size_t batch_questions = 64;
 constexpr std::size_t batch_octets = 65536;  // of replies, before they are written
 
@@ -116,10 +117,7 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
     if (!begun) channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
     // Where there is always more, neither reading nor writing ever waits: the others' turn.
     if (questions > 1) co_await asio::post(executor, asio::use_awaitable);
-    // Who asks one by one asks again only when it has its answer: nothing to read yet.
-    auto reading = questions == 1 ? channel.fill_later(base::limits::map_buffer)
-                                  : channel.fill(base::limits::map_buffer);
-    auto got = co_await std::move(reading);
+    auto got = co_await channel.fill(base::limits::map_buffer, map_room);
     if (!got) co_return;
     SteadyTime now = std::chrono::steady_clock::now();
     questions = 0;
