@@ -366,7 +366,7 @@ asio::awaitable<IoResult<void>> Channel::write(std::string_view octets) {
       octets.remove_prefix(*sent);
       continue;
     }
-    auto ready = ssl_ ? co_await satisfy(want) : co_await wait(want);
+    auto ready = co_await satisfy(want);
     if (!ready) co_return ready;
   }
   co_return IoResult<void>();
