@@ -213,7 +213,9 @@ void Loader::choose_host_name() {
 void Loader::look_at_trust_anchor() {
   const Dns& dns = reading.config.dns;
   if (reading.is_set("dns.trust_anchor_file") || !dns.unbound_config.empty()) return;
-  if (auto complaint = complaint_about(dns.trust_anchor_file, FileUse::TrustAnchor, surroundings_)) {
+  const auto complaint =
+      complaint_about(dns.trust_anchor_file, FileUse::TrustAnchor, surroundings_);
+  if (complaint) {
     reading.warning(reading.place("dns"), "dns.trust_anchor_file: " + *complaint);
   }
 }

@@ -109,7 +109,9 @@ base::Result<void, StartError> Daemon::open() {
                            " sockets passed by systemd belong to no address to listen at");
   }
   auto control = Control::open_socket(config_->server.control);
-  if (!control) return base::fail(StartError{EX_UNAVAILABLE, "server.control " + control.error().text});
+  if (!control) {
+    return base::fail(StartError{EX_UNAVAILABLE, "server.control " + control.error().text});
+  }
   control_ = std::make_shared<Control>(home_, std::move(*control), commands());
   return {};
 }
