@@ -115,6 +115,7 @@ void Loader::read_section(const Section& section, const Node& node) {
   }
   const auto* list = std::get_if<List>(&node.value);
   if (!list) {
+    reading.places.try_emplace(name, node.place);  // it is there, wrong as it is
     reading.error(node.place, "must be a list of sections, each under [[" + name + "]]");
     return;
   }
