@@ -43,10 +43,10 @@ class Inquiry::CacheRow final : public store::Store {
   void put_policy_strings(const std::string&, std::string, std::chrono::sys_days,
                           store::Done) override {}
   void forget_policy_strings(std::chrono::sys_days) override {}
-  base::Result<std::vector<store::PolicyRow>, base::Error> load_policies() override {
-    std::vector<store::PolicyRow> rows;
-    if (row_) rows.push_back(*row_);
-    return rows;
+  base::Result<void, base::Error> each_policy(
+      const std::function<void(store::PolicyRow)>& take) override {
+    if (row_) take(*row_);
+    return {};
   }
   base::Result<std::optional<std::string>, base::Error> value(const std::string&) override {
     return std::optional<std::string>();

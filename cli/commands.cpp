@@ -105,7 +105,18 @@ void describe(Commands& commands, const World& world) {
 
 // What is wrong with the words of `used`, in a person's terms where CLI11's say little.
 std::string usage_words(const CLI::App& used, const CLI::ParseError& error) {
+  if (error.get_name() == "ArgumentMismatch") {
+    // "--config: 1 required FILE missing"
+    const std::string text = error.what();
+    const auto colon = text.find(": 1 required ");
+    const auto missing = text.rfind(" missing");
+    if (colon != std::string::npos && missing != std::string::npos && missing > colon) {
+      const auto what = colon + std::string_view(": 1 required ").size();
+      return text.substr(0, colon) + " needs a " + text.substr(what, missing - what);
+    }
+  }
   const std::vector<std::string> unknown = used.remaining();
+
   const auto groups = used.get_subcommands([](const CLI::App*) { return true; });
   if (groups.empty() && unknown.empty()) return error.what();
   // Words that came too many stand in the order in which CLI11 met them: one will do.
@@ -126,7 +137,12 @@ int wrong_usage(const CLI::App& app, const CLI::ParseError& error, const Termina
     used = used->get_subcommands().front();
     command += " " + used->get_name();
   }
-  terminal.err << command << ": " << base::printable(usage_words(*used, error)) << "; see "
+  std::string words = usage_words(*used, error);
+  const auto before = app.remaining();  // a command follows it
+  const auto option = std::ranges::find_if(
+      before, [](const std::string& word) { return word.starts_with("-"); });
+  if (used != &app && option != before.end()) words = *option + " stands behind the command";
+  terminal.err << command << ": " << base::printable(words) << "; see "
                << command << " --help\n";
   return exit_usage;
 }

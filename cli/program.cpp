@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "proxy/offline.h"
 #include "proxy/serve.h"
+#include "proxy/tls_client.h"
 
 namespace cli {
 
@@ -62,7 +63,11 @@ int program(int argc, char** argv, const base::Clock& clock) {
     World world;
     world.clock = &clock;
     world.default_config = named.empty() ? "/etc/sternpost/sternpost.toml" : named;
-    world.load = [&clock](const config::Path& path) { return config::load(path, clock); };
+    world.load = [&clock](const config::Path& path) {
+      config::Surroundings real = config::real_surroundings(clock);
+      real.tls_fault = proxy::TlsClient::fault_of;
+      return config::load(path, real);
+    };
     world.config_named = !named.empty();
     world.defaults = [&clock] { return config::load_defaults(config::real_surroundings(clock)); };
     world.check = [&clock](const config::Config& config, const check::Options& options,

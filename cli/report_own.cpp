@@ -194,6 +194,14 @@ int print_reply(const ReportOwn& options, const json& reply, const Terminal& ter
   return sends && !all_sent(reply) ? exit_no : exit_fine;
 }
 
+// Behind "no report of DAY".
+std::string why_none(const std::string& state) {
+  if (state == "to-come") return ": that day is to come";
+  if (state == "running") return ": that day is not over, and nothing was counted so far";
+  if (state == "empty") return ": nothing was counted on that day";
+  return {};
+}
+
 bool has_none(const ReportOwn& options, const json& reply) {
   if (options.send->parsed() && options.dry_run) {
     return reply["messages"].empty() && reply["nothing"].empty();
@@ -278,7 +286,8 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
     if (options.json) terminal.out << in_ascii(*reply, 2) << '\n';
     if (!options.json) print_notice(*reply, terminal);
     terminal.err << "no report of " << text_of((*reply)["date"])
-                 << (options.domain.empty() ? "" : " for " + options.domain) << '\n';
+                 << (options.domain.empty() ? "" : " for " + options.domain)
+                 << why_none(reply->value("state", std::string())) << '\n';
     return options.domain.empty() ? exit_fine : exit_no;
   }
   return print_reply(options, *reply, terminal);

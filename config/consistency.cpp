@@ -150,7 +150,7 @@ void judge_socketmap(Reading& reading) {
 
 void judge_listeners(Reading& reading, const Surroundings& surroundings) {
   const auto& all = reading.config.listen;
-  if (all.empty() && reading.whole) {
+  if (all.empty() && reading.whole && !reading.is_set("listen")) {
     reading.error(reading.main, "no [[listen]]: at least one is needed");
   }
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -282,6 +282,12 @@ void judge_dkim(Reading& reading, const Surroundings& surroundings) {
                 "dkim_key and dkim_selector: " + signer.error().text);
 }
 
+void judge_tls(Reading& reading, const Surroundings& surroundings) {
+  if (!surroundings.tls_fault) return;
+  const auto fault = surroundings.tls_fault(reading.config.tls);
+  if (fault) reading.error(reading.place("tls." + fault->first), fault->second);
+}
+
 // Report mail that this relay takes in has no queue to wait in, and would come back to it.
 void judge_submit_via(Reading& reading) {
   const Config& config = reading.config;
@@ -369,6 +375,7 @@ void judge_consistency(Reading& reading, const Surroundings& surroundings) {
   judge_rules(reading);
   judge_milter(reading);
   judge_exceptions(reading, surroundings.today);
+  judge_tls(reading, surroundings);
   judge_rest(reading, surroundings);
   warn_of_weakness(reading);
 }

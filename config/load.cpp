@@ -33,6 +33,10 @@ std::optional<std::string> complaint_about(const Path& path, FileUse use,
   if (use == FileUse::PrivateKey && !has("PRIVATE KEY-----")) {
     return in_quotes(path.string()) + " holds no private key in PEM";
   }
+  // One record a line, as in a zone file (unbound's own form of it too).
+  if (use == FileUse::TrustAnchor && !has("DNSKEY") && !has("DS")) {
+    return in_quotes(path.string()) + " holds no DNSKEY and no DS record";
+  }
   return std::nullopt;
 }
 
@@ -111,6 +115,7 @@ void Loader::read_section(const Section& section, const Node& node) {
   }
   const auto* list = std::get_if<List>(&node.value);
   if (!list) {
+    reading.places.try_emplace(name, node.place);  // it is there, wrong as it is
     reading.error(node.place, "must be a list of sections, each under [[" + name + "]]");
     return;
   }
@@ -209,7 +214,9 @@ void Loader::choose_host_name() {
 void Loader::look_at_trust_anchor() {
   const Dns& dns = reading.config.dns;
   if (reading.is_set("dns.trust_anchor_file") || !dns.unbound_config.empty()) return;
-  if (auto complaint = complaint_about(dns.trust_anchor_file, FileUse::Readable, surroundings_)) {
+  const auto complaint =
+      complaint_about(dns.trust_anchor_file, FileUse::TrustAnchor, surroundings_);
+  if (complaint) {
     reading.warning(reading.place("dns"), "dns.trust_anchor_file: " + *complaint);
   }
 }

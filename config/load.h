@@ -27,6 +27,9 @@ struct Surroundings {
   // The file's octets (the first 256 KiB), or why they cannot be read. Asked for every file that
   // the configuration names and that somebody else must have made.
   std::function<base::Result<std::string, base::Error>(const Path&)> read_file;
+  // Why the TLS library cannot use tls.groups, tls.ciphers or tls.ciphersuites: the key's name and
+  // a sentence. Empty: nobody is asked, and who starts with it finds out.
+  std::function<std::optional<std::pair<std::string, std::string>>(const Tls&)> tls_fault;
 };
 
 // The real ones: today by `clock`, getaddrinfo's canonical name, the group database, the file

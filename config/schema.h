@@ -14,7 +14,7 @@
 namespace config {
 
 // What a named file must be for the loader to be content; Created: the program makes it itself.
-enum class FileUse { Created, Readable, Certificates, PrivateKey };
+enum class FileUse { Created, Readable, Certificates, PrivateKey, TrustAnchor };
 
 struct Key {
   std::string_view name;

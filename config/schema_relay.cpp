@@ -130,7 +130,7 @@ Section dns() {
   return Builder<Dns>("dns", "The validating resolver inside the program.",
                       [](Config& c) -> Dns& { return c.dns; })
       .add("trust_anchor_file", &Dns::trust_anchor_file, "DNSSEC trust anchor of the root.",
-           {.file = FileUse::Readable})
+           {.file = FileUse::TrustAnchor})
       .add("forwarders", &Dns::forwarders,
            "Resolvers to ask, with @port where it is not 53; loopback works. Default: resolves "
            "from the root itself.",

@@ -181,8 +181,9 @@ template <>
 Read<std::uint32_t> read(const Node& node) {
   const auto* value = std::get_if<std::int64_t>(&node.value);
   if (!value) return base::fail(wrong_type("a whole number", node));
-  if (*value < 0 || *value > std::numeric_limits<std::uint32_t>::max()) {
-    return base::fail("must be from 0 to 4294967295, not " + std::to_string(*value));
+  if (*value < 0) return base::fail("must not be negative, as " + std::to_string(*value) + " is");
+  if (*value > std::numeric_limits<std::uint32_t>::max()) {
+    return base::fail("is too large: " + std::to_string(*value));
   }
   return static_cast<std::uint32_t>(*value);
 }

@@ -60,8 +60,8 @@ struct Setting {
 // unbound's default, DNSSEC hardening (harden-dnssec-stripped, harden-below-nxdomain,
 // val-clean-additional, "validator iterator", QNAME minimisation) among it.
 constexpr Setting settings[] = {
-    {"msg-cache-size:", "4m"},
-    {"rrset-cache-size:", "8m"},
+    {"msg-cache-size:", "1m"},
+    {"rrset-cache-size:", "2m"},
     {"key-cache-size:", "4m"},
     {"neg-cache-size:", "4m"},
     {"outgoing-range:", "512"},

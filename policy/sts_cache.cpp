@@ -33,23 +33,79 @@ std::chrono::milliseconds back_off(unsigned failures) {
   return std::min<std::chrono::milliseconds>(wait, last_back_off);
 }
 
-StsActive active_of(const StsEntry& entry, PolicySource source) {
-  StsActive active;
-  active.policy = entry.policy;
-  active.id = entry.id;
-  active.source = source;
-  active.fetched = entry.fetched;
-  active.expires = entry.expires;
-  active.refresh_failure = entry.refresh_failure;
-  return active;
+void append_lines(std::string& text, const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) text.append(line).push_back('\n');
+}
+
+// Up to the next LF, which is passed too.
+std::string take_line(std::string_view& text) {
+  const auto end = text.find('\n');
+  std::string line(text.substr(0, end));
+  text.remove_prefix(end + 1);
+  return line;
 }
 
 }  // namespace
 
 std::string StsEntry::body() const {
   std::string text;
-  for (const std::string& line : policy.lines) text.append(line).push_back('\n');
+  append_lines(text, policy.lines);
   return text;
+}
+
+// ---- a policy in little room --------------------------------------------------------------------
+
+StsCache::Slot StsCache::slot_of(const StsEntry& entry) {
+  Slot slot;
+  std::size_t size = entry.id.size() + 2;
+  for (const std::string& pattern : entry.policy.mx) size += pattern.size() + 1;
+  for (const std::string& line : entry.policy.lines) size += line.size() + 1;
+  slot.text.reserve(size);
+  slot.text.append(entry.id).push_back('\n');
+  append_lines(slot.text, entry.policy.mx);
+  slot.text.push_back('\n');
+  append_lines(slot.text, entry.policy.lines);
+  slot.mode = entry.policy.mode;
+  slot.max_age = entry.policy.max_age;
+  slot.fetched = entry.fetched;
+  slot.expires = entry.expires;
+  slot.txt_checked = entry.txt_checked;
+  slot.refresh_due = entry.refresh_due;
+  slot.refresh_failures = entry.refresh_failures;
+  if (entry.refresh_failure) {
+    slot.failures = std::make_unique<Failures>();
+    slot.failures->refresh = entry.refresh_failure;
+  }
+  return slot;
+}
+
+StsEntry StsCache::entry_of(const Slot& slot) {
+  StsEntry entry;
+  std::string_view text = slot.text;
+  entry.id = take_line(text);
+  entry.policy.mode = slot.mode;
+  entry.policy.max_age = slot.max_age;
+  while (!text.starts_with('\n')) entry.policy.mx.push_back(take_line(text));
+  text.remove_prefix(1);
+  while (!text.empty()) entry.policy.lines.push_back(take_line(text));
+  entry.fetched = slot.fetched;
+  entry.expires = slot.expires;
+  entry.txt_checked = slot.txt_checked;
+  entry.refresh_due = slot.refresh_due;
+  entry.refresh_failures = slot.refresh_failures;
+  if (slot.failures) entry.refresh_failure = slot.failures->refresh;
+  return entry;
+}
+
+StsActive StsCache::active_of(StsEntry entry, PolicySource source) {
+  StsActive active;
+  active.policy = std::move(entry.policy);
+  active.id = std::move(entry.id);
+  active.source = source;
+  active.fetched = entry.fetched;
+  active.expires = entry.expires;
+  active.refresh_failure = std::move(entry.refresh_failure);
+  return active;
 }
 
 // ---- looking up ---------------------------------------------------------------------------------
@@ -58,11 +114,12 @@ std::optional<StsCached> StsCache::lookup(const base::Domain& domain, base::Wall
   const std::shared_lock<std::shared_mutex> held(lock_);
   const auto found = slots_.find(domain);
   // RFC 8461 §10.2: past its expiry a policy is gone, whatever a refresh did.
-  if (found == slots_.end() || found->second.entry.expires <= now) return std::nullopt;
+  if (found == slots_.end() || found->second.expires <= now) return std::nullopt;
+  const Slot& slot = found->second;
   StsCached cached;
-  cached.active = active_of(found->second.entry, PolicySource::cached);
-  if (!cached.active.refresh_failure) cached.active.refresh_failure = found->second.txt_failure;
-  cached.txt_due = found->second.txt_next <= now;
+  cached.active = active_of(entry_of(slot), PolicySource::cached);
+  if (slot.failures && !slot.failures->refresh) cached.active.refresh_failure = slot.failures->txt;
+  cached.txt_due = slot.txt_next <= now;
   return cached;
 }
 
@@ -77,8 +134,8 @@ std::optional<StsState> StsCache::lookup_absent(const base::Domain& domain,
 std::optional<StsEntry> StsCache::entry(const base::Domain& domain, base::WallTime now) const {
   const std::shared_lock<std::shared_mutex> held(lock_);
   const auto found = slots_.find(domain);
-  if (found == slots_.end() || found->second.entry.expires <= now) return std::nullopt;
-  return found->second.entry;
+  if (found == slots_.end() || found->second.expires <= now) return std::nullopt;
+  return entry_of(found->second);
 }
 
 std::vector<std::pair<base::Domain, StsEntry>> StsCache::list(base::WallTime now) const {
@@ -87,7 +144,7 @@ std::vector<std::pair<base::Domain, StsEntry>> StsCache::list(base::WallTime now
     const std::shared_lock<std::shared_mutex> held(lock_);
     all.reserve(slots_.size());
     for (const auto& [domain, slot] : slots_) {
-      if (slot.entry.expires > now) all.emplace_back(domain, slot.entry);
+      if (slot.expires > now) all.emplace_back(domain, entry_of(slot));
     }
   }
   std::sort(all.begin(), all.end(),
@@ -104,37 +161,32 @@ std::size_t StsCache::size() const {
 
 // RFC 8461 §3.3, §10.2: once a day, and well before a shorter life ends. Spread over the last
 // quarter of the interval.
-base::WallTime StsCache::due_after_success(const base::Domain& domain,
-                                           const StsEntry& entry) const {
-  const std::chrono::milliseconds life = entry.expires - entry.fetched;
+base::WallTime StsCache::due_after_success(const base::Domain& domain, const Slot& slot) const {
+  const std::chrono::milliseconds life = slot.expires - slot.fetched;
   const auto interval = std::min<std::chrono::milliseconds>(settings_.refresh_interval, life / 2);
-  return entry.fetched + part_of(interval, 0.75 + 0.25 * spread(domain));
+  return slot.fetched + part_of(interval, 0.75 + 0.25 * spread(domain));
 }
 
 void StsCache::insert(const base::Domain& domain, Slot slot) {
-  erase(domain);
+  if (const auto older = slots_.find(domain); older != slots_.end()) erase(older);
   while (slots_.size() >= settings_.max_policies && !by_expiry_.empty()) {
-    const base::Domain first = by_expiry_.begin()->second;
-    erase(first);
+    erase(slots_.find(*by_expiry_.begin()->second));
   }
-  by_expiry_.emplace(slot.entry.expires, domain);
-  by_due_.emplace(slot.entry.refresh_due, domain);
-  slots_.emplace(domain, std::move(slot));
+  const auto added = slots_.emplace(domain, std::move(slot)).first;
+  by_expiry_.emplace(added->second.expires, &added->first);
+  by_due_.emplace(added->second.refresh_due, &added->first);
 }
 
-bool StsCache::erase(const base::Domain& domain) {
-  const auto found = slots_.find(domain);
-  if (found == slots_.end()) return false;
-  by_expiry_.erase({found->second.entry.expires, domain});
-  by_due_.erase({found->second.entry.refresh_due, domain});
+void StsCache::erase(Slots::iterator found) {
+  by_expiry_.erase({found->second.expires, &found->first});
+  by_due_.erase({found->second.refresh_due, &found->first});
   slots_.erase(found);
-  return true;
 }
 
-void StsCache::set_due(const base::Domain& domain, Slot& slot, base::WallTime due) {
-  by_due_.erase({slot.entry.refresh_due, domain});
-  slot.entry.refresh_due = due;
-  by_due_.emplace(due, domain);
+void StsCache::set_due(Slots::value_type& slot, base::WallTime due) {
+  by_due_.erase({slot.second.refresh_due, &slot.first});
+  slot.second.refresh_due = due;
+  by_due_.emplace(due, &slot.first);
 }
 
 StsCache::Wait& StsCache::wait_for(const base::Domain& domain, const std::string& id,
@@ -171,14 +223,15 @@ void StsCache::bound_waits(base::WallTime now) {
 
 StsActive StsCache::fetched(const base::Domain& domain, const std::string& id, StsPolicy policy,
                             base::WallTime now) {
-  Slot slot;
-  slot.entry.id = id;
-  slot.entry.fetched = now;
-  slot.entry.expires = now + policy.max_age;
-  slot.entry.txt_checked = now;
-  slot.entry.policy = std::move(policy);
-  slot.entry.refresh_due = due_after_success(domain, slot.entry);
-  StsActive active = active_of(slot.entry, PolicySource::fetched);
+  StsEntry entry;
+  entry.id = id;
+  entry.fetched = now;
+  entry.expires = now + policy.max_age;
+  entry.txt_checked = now;
+  entry.policy = std::move(policy);
+  Slot slot = slot_of(entry);
+  slot.refresh_due = due_after_success(domain, slot);
+  StsActive active = active_of(std::move(entry), PolicySource::fetched);
   const std::unique_lock<std::shared_mutex> held(lock_);
   waits_.erase(domain);
   absent_.erase(domain);
@@ -189,10 +242,10 @@ StsActive StsCache::fetched(const base::Domain& domain, const std::string& id, S
   }
   // RFC 8461 §3.2: max_age 0 serves the delivery at hand and is kept no longer; what it replaces
   // is gone all the same.
-  if (slot.entry.expires > now) {
+  if (slot.expires > now) {
     insert(domain, std::move(slot));
-  } else {
-    erase(domain);
+  } else if (older != slots_.end()) {
+    erase(older);
   }
   return active;
 }
@@ -205,12 +258,13 @@ bool StsCache::fetch_failed(const base::Domain& domain, const std::string& id,
   wait.failure = failure;
   wait.not_before = now + back_off(++wait.failures);
   const auto found = slots_.find(domain);
-  if (found == slots_.end() || found->second.entry.expires <= now) return false;
-  StsEntry& entry = found->second.entry;
-  entry.refresh_failure = failure;
-  ++entry.refresh_failures;
-  set_due(domain, found->second, std::max(wait.not_before, now + back_off(entry.refresh_failures)));
-  return entry.policy.mode != StsMode::none;
+  if (found == slots_.end() || found->second.expires <= now) return false;
+  Slot& slot = found->second;
+  if (!slot.failures) slot.failures = std::make_unique<Failures>();
+  slot.failures->refresh = failure;
+  ++slot.refresh_failures;
+  set_due(*found, std::max(wait.not_before, now + back_off(slot.refresh_failures)));
+  return slot.mode != StsMode::none;
 }
 
 void StsCache::txt_seen(const base::Domain& domain, base::WallTime now, base::WallTime next) {
@@ -218,9 +272,12 @@ void StsCache::txt_seen(const base::Domain& domain, base::WallTime now, base::Wa
   absent_.erase(domain);
   const auto found = slots_.find(domain);
   if (found == slots_.end()) return;
-  found->second.entry.txt_checked = now;
-  found->second.txt_next = next;
-  found->second.txt_failure.reset();
+  Slot& slot = found->second;
+  slot.txt_checked = now;
+  slot.txt_next = next;
+  if (!slot.failures) return;
+  slot.failures->txt.reset();
+  if (!slot.failures->refresh) slot.failures.reset();
 }
 
 bool StsCache::txt_failed(const base::Domain& domain, const StsFailure& failure,
@@ -228,9 +285,11 @@ bool StsCache::txt_failed(const base::Domain& domain, const StsFailure& failure,
   const std::unique_lock<std::shared_mutex> held(lock_);
   const auto found = slots_.find(domain);
   if (found == slots_.end()) return false;
-  found->second.txt_next = next;
-  found->second.txt_failure = failure;
-  return found->second.entry.policy.mode != StsMode::none;
+  Slot& slot = found->second;
+  slot.txt_next = next;
+  if (!slot.failures) slot.failures = std::make_unique<Failures>();
+  slot.failures->txt = failure;
+  return slot.mode != StsMode::none;
 }
 
 void StsCache::remember_absent(const base::Domain& domain, StsState state, base::WallTime now,
@@ -274,9 +333,9 @@ std::vector<base::Domain> StsCache::take_due(base::WallTime now, std::size_t lim
   const std::unique_lock<std::shared_mutex> held(lock_);
   std::vector<base::Domain> due;
   while (due.size() < limit && !by_due_.empty() && by_due_.begin()->first <= now) {
-    const base::Domain domain = by_due_.begin()->second;
-    set_due(domain, slots_.at(domain), now + first_back_off);
-    due.push_back(domain);
+    const auto found = slots_.find(*by_due_.begin()->second);
+    set_due(*found, now + first_back_off);
+    due.push_back(found->first);
   }
   return due;
 }
@@ -287,8 +346,9 @@ std::vector<base::Domain> StsCache::expire(base::WallTime now) {
   const std::unique_lock<std::shared_mutex> held(lock_);
   std::vector<base::Domain> gone;
   while (!by_expiry_.empty() && by_expiry_.begin()->first <= now) {
-    gone.push_back(by_expiry_.begin()->second);
-    erase(gone.back());
+    const auto found = slots_.find(*by_expiry_.begin()->second);
+    gone.push_back(found->first);
+    erase(found);
   }
   return gone;
 }
@@ -297,7 +357,10 @@ bool StsCache::purge(const base::Domain& domain) {
   const std::unique_lock<std::shared_mutex> held(lock_);
   absent_.erase(domain);
   waits_.erase(domain);
-  return erase(domain);
+  const auto found = slots_.find(domain);
+  if (found == slots_.end()) return false;
+  erase(found);
+  return true;
 }
 
 bool StsCache::restore(const base::Domain& domain, StsEntry entry, base::WallTime now) {
@@ -306,13 +369,12 @@ bool StsCache::restore(const base::Domain& domain, StsEntry entry, base::WallTim
     entry.expires = std::min(entry.expires, now + entry.policy.max_age);
   }
   if (entry.expires <= now) return false;
-  Slot slot;
-  slot.entry = std::move(entry);
-  slot.entry.refresh_due = due_after_success(domain, slot.entry);
-  if (slot.entry.refresh_due <= now) {
+  Slot slot = slot_of(entry);
+  slot.refresh_due = due_after_success(domain, slot);
+  if (slot.refresh_due <= now) {
     // Overdue since before the start: not all in the first second.
-    const auto left = std::min<std::chrono::milliseconds>(10min, slot.entry.expires - now);
-    slot.entry.refresh_due = now + part_of(left, 0.9 * spread(domain));
+    const auto left = std::min<std::chrono::milliseconds>(10min, slot.expires - now);
+    slot.refresh_due = now + part_of(left, 0.9 * spread(domain));
   }
   const std::unique_lock<std::shared_mutex> held(lock_);
   insert(domain, std::move(slot));

@@ -6,7 +6,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <set>
 #include <shared_mutex>
 #include <unordered_map>
@@ -23,7 +23,7 @@ struct StsCacheSettings {
 };
 
 struct StsEntry {
-  StsPolicy policy;
+  StsPolicy policy;  // out of the cache without `leniencies`
   std::string id;
   base::WallTime fetched{};
   base::WallTime expires{};
@@ -90,11 +90,23 @@ class StsCache {
   bool restore(const base::Domain& domain, StsEntry entry, base::WallTime now);
 
  private:
+  // There may be a hundred thousand: a policy is kept as one text, and most have no failures.
+  struct Failures {
+    std::optional<StsFailure> refresh;
+    std::optional<StsFailure> txt;  // of the last TXT look-up
+  };
   struct Slot {
-    StsEntry entry;
+    std::string text;  // id, `mx`, `lines`
+    StsMode mode = StsMode::none;
+    std::uint32_t refresh_failures = 0;
+    std::chrono::seconds max_age{0};
+    base::WallTime fetched{};
+    base::WallTime expires{};
+    base::WallTime txt_checked{};
     base::WallTime txt_next{};
-    std::optional<StsFailure> txt_failure;  // of the last TXT look-up
+    base::WallTime refresh_due{};
     base::WallTime refetched{};  // last refetch under the same id
+    std::unique_ptr<Failures> failures;
   };
   struct Wait {
     std::string id;
@@ -106,18 +118,23 @@ class StsCache {
     StsState state;
     base::WallTime until{};
   };
-  using Schedule = std::set<std::pair<base::WallTime, base::Domain>>;
+  using Slots = std::unordered_map<base::Domain, Slot>;
+  // By the time, then by the place of the name in `slots_`, where it stands.
+  using Schedule = std::set<std::pair<base::WallTime, const base::Domain*>>;
 
-  base::WallTime due_after_success(const base::Domain& domain, const StsEntry& entry) const;
+  static Slot slot_of(const StsEntry& entry);
+  static StsEntry entry_of(const Slot& slot);
+  static StsActive active_of(StsEntry entry, PolicySource source);
+  base::WallTime due_after_success(const base::Domain& domain, const Slot& slot) const;
   void insert(const base::Domain& domain, Slot slot);
-  bool erase(const base::Domain& domain);
-  void set_due(const base::Domain& domain, Slot& slot, base::WallTime due);
+  void erase(Slots::iterator found);
+  void set_due(Slots::value_type& slot, base::WallTime due);
   Wait& wait_for(const base::Domain& domain, const std::string& id, base::WallTime now);
   void bound_waits(base::WallTime now);
 
   StsCacheSettings settings_;
   mutable std::shared_mutex lock_;
-  std::unordered_map<base::Domain, Slot> slots_;
+  Slots slots_;
   Schedule by_expiry_;
   Schedule by_due_;
   std::unordered_map<base::Domain, std::vector<Wait>> waits_;

@@ -102,6 +102,7 @@ class StsEngine::Core : public std::enable_shared_from_this<Core> {
   }
 
   base::Result<std::size_t, base::Error> load();
+  bool restore(store::PolicyRow row);
   asio::awaitable<StsState> ask(base::Domain domain, Wish wish, std::chrono::milliseconds wait);
   std::optional<StsState> known(const base::Domain& domain);
   bool purge(const base::Domain& domain);
@@ -154,32 +155,33 @@ void StsEngine::Core::event(StsEvent::Kind kind, const base::Domain& domain, std
 
 base::Result<std::size_t, base::Error> StsEngine::Core::load() {
   if (parts_.store == nullptr) return std::size_t{0};
-  auto rows = parts_.store->load_policies();
-  if (!rows) return base::fail(std::move(rows.error()));
   std::size_t restored = 0;
-  for (store::PolicyRow& row : *rows) {
-    auto domain = base::Domain::parse(row.domain);
-    if (!domain) continue;
-    auto policy = parse_sts_policy(row.body);
-    if (!policy) {
-      event(StsEvent::Kind::restore_failed, *domain,
-            "the stored policy cannot be read: " + words(policy.error()), true);
-      continue;
-    }
-    StsEntry entry;
-    entry.policy = std::move(*policy);
-    entry.id = std::move(row.id);
-    entry.fetched = row.fetched;
-    entry.expires = std::min(row.expires, row.fetched + entry.policy.max_age);
-    entry.txt_checked = row.txt_checked;
-    entry.refresh_failures = row.refresh_failures;
-    if (cache_.restore(*domain, std::move(entry), now())) {
-      ++restored;
-    } else {
-      parts_.store->erase_policy(row.domain);
-    }
-  }
+  auto read = parts_.store->each_policy([this, &restored](store::PolicyRow row) {
+    if (restore(std::move(row))) ++restored;
+  });
+  if (!read) return base::fail(std::move(read.error()));
   return restored;
+}
+
+bool StsEngine::Core::restore(store::PolicyRow row) {
+  const auto domain = base::Domain::parse(row.domain);
+  if (!domain) return false;
+  auto policy = parse_sts_policy(row.body);
+  if (!policy) {
+    event(StsEvent::Kind::restore_failed, *domain,
+          "the stored policy cannot be read: " + words(policy.error()), true);
+    return false;
+  }
+  StsEntry entry;
+  entry.policy = std::move(*policy);
+  entry.id = std::move(row.id);
+  entry.fetched = row.fetched;
+  entry.expires = std::min(row.expires, row.fetched + entry.policy.max_age);
+  entry.txt_checked = row.txt_checked;
+  entry.refresh_failures = row.refresh_failures;
+  if (cache_.restore(*domain, std::move(entry), now())) return true;
+  parts_.store->erase_policy(row.domain);
+  return false;
 }
 
 std::optional<StsState> StsEngine::Core::known(const base::Domain& domain) {

@@ -121,8 +121,7 @@ void Advisor::start() {
   if (milter_) milter_->start();
 }
 
-base::Result<void, base::Error> Advisor::adopt(std::shared_ptr<const Snapshot> snapshot,
-                                               std::vector<std::string>& kept) {
+base::Result<void, base::Error> Advisor::adopt(std::shared_ptr<const Snapshot> snapshot) {
   auto tls_client = TlsClient::make(*snapshot->config, *shared_.clock);
   if (!tls_client) return base::fail(std::move(tls_client.error()));
   asio::post(worker_->io(), [this, snapshot, client = std::move(*tls_client)]() mutable {
@@ -134,7 +133,6 @@ base::Result<void, base::Error> Advisor::adopt(std::shared_ptr<const Snapshot> s
     board_->clear();
   });
   if (desk_) desk_->adopt(snapshot);
-  if (snapshot->config->milter.socket != socket_) kept.push_back("milter.socket");
   return {};
 }
 

@@ -37,10 +37,8 @@ class Advisor {
   base::Result<void, StartError> open(std::shared_ptr<const Snapshot> snapshot,
                                       PassedSockets& passed);
   void start();
-  // What is asked from now on is answered by this configuration. An error changes nothing; what
-  // changes only at a restart is named in `kept`.
-  base::Result<void, base::Error> adopt(std::shared_ptr<const Snapshot> snapshot,
-                                        std::vector<std::string>& kept);
+  // What is asked from now on is answered by this configuration. An error changes nothing.
+  base::Result<void, base::Error> adopt(std::shared_ptr<const Snapshot> snapshot);
   // No more connections; answers under way are not waited for.
   void stop();
   // The domain's policy was purged or fetched anew by the operator.

@@ -1,5 +1,6 @@
 #include "proxy/channel.h"
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <netinet/in.h>
@@ -8,6 +9,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
@@ -17,7 +19,6 @@ namespace proxy {
 
 namespace {
 
-constexpr std::size_t first_capacity = 4096;
 constexpr int most_silent_records = 16;  // tickets and key updates of a peer that says nothing
 
 IoError error_of(int number) {
@@ -182,72 +183,107 @@ void Channel::consume(std::size_t octets) {
   if (start_ >= end_) start_ = end_ = 0;
 }
 
-bool Channel::make_room(std::size_t limit) {
+bool Channel::make_room(std::size_t limit, std::size_t room) {
   if (filled_ && end_ == 0 && capacity_ < limit) {  // A body: larger reads from now on.
     capacity_ = std::min(limit, capacity_ * 4);
     buffer_.reset(new char[capacity_]);
     filled_ = false;
     return true;
   }
-  if (end_ < capacity_ && end_ - start_ < limit) return true;
   if (end_ - start_ >= limit) return false;
+  if (end_ == 0 && capacity_ < std::min(limit, room)) {
+    capacity_ = std::min(limit, room);
+    buffer_.reset(new char[capacity_]);
+    return true;
+  }
+  if (end_ < capacity_) return true;
   if (start_ > 0) {
     std::memmove(buffer_.get(), buffer_.get() + start_, end_ - start_);
     end_ -= start_;
     start_ = 0;
     return true;
   }
-  const std::size_t wanted =
-      capacity_ == 0 ? std::min(limit, first_capacity) : std::min(limit, capacity_ * 4);
+  const std::size_t wanted = std::min(limit, capacity_ * 4);
   std::unique_ptr<char[]> larger(new char[wanted]);
-  if (end_ > 0) std::memcpy(larger.get(), buffer_.get(), end_);
+  std::memcpy(larger.get(), buffer_.get(), end_);
   buffer_ = std::move(larger);
   capacity_ = wanted;
   return true;
 }
 
-asio::awaitable<IoResult<std::size_t>> Channel::fill(std::size_t limit) {
-  if (!make_room(limit)) {
-    co_return base::fail(IoError{IoError::Kind::limit, "more was sent than is allowed"});
+// The reactor waits and reads at once. To wait for readiness alone would cost it a system call for
+// each wait, and the one that found nothing before.
+asio::awaitable<IoResult<std::size_t>> Channel::receive(std::span<char> room) {
+  if (auto refused = not_to_wait()) {
+    // At its deadline a channel still gives what is there.
+    const ssize_t there = refused->kind != IoError::Kind::timeout
+                              ? -1
+                              : ::recv(socket_.native_handle(), room.data(), room.size(), 0);
+    if (there > 0) co_return static_cast<std::size_t>(there);
+    co_return base::fail(std::move(*refused));
   }
-  for (;;) {
-    const std::size_t room = std::min(capacity_ - end_, limit - (end_ - start_));
-    Want want = Want::read;
-    auto got = try_read(buffer_.get() + end_, room, want);
-    if (!got) co_return got;
-    if (*got > 0) {
-      filled_ = *got == room;
-      end_ += *got;
-      co_return got;
-    }
-    auto ready = co_await wait(want);
-    if (!ready) co_return base::fail(std::move(ready.error()));
-  }
-}
-
-asio::awaitable<IoResult<std::size_t>> Channel::fill_later(std::size_t limit) {
-  if (ssl_ || !make_room(limit)) {
-    auto got = co_await fill(limit);
-    co_return got;
-  }
-  if (auto refused = not_to_wait()) co_return base::fail(std::move(*refused));
   arm();
   waiting_ = true;
   boost::system::error_code error;
-  const auto room = asio::buffer(buffer_.get() + end_,
-                                 std::min(capacity_ - end_, limit - (end_ - start_)));
+  const auto into = asio::buffer(room.data(), room.size());
   auto token = asio::redirect_error(asio::use_awaitable, error);
-  const std::size_t got = co_await socket_.async_receive(room, std::move(token));
+  const std::size_t got = co_await socket_.async_receive(into, std::move(token));
   waiting_ = false;
   // What was read counts, whatever else has come meanwhile.
-  if (!error) {
-    filled_ = got == room.size();
-    end_ += got;
-    co_return got;
-  }
+  if (!error) co_return got;
   if (error == asio::error::eof) co_return base::fail(closed());
   if (error == asio::error::operation_aborted) co_return base::fail(after_wait(error));
   co_return base::fail(error_of(error.value()));
+}
+
+asio::awaitable<IoResult<void>> Channel::satisfy(Want want) {
+  if (want == Want::write) {
+    auto ready = co_await wait(want);
+    co_return ready;
+  }
+  if (!tls_input_.empty()) {
+    // A record that was no data: a peer with ever more of them leaves the thread to others.
+    if (auto refused = not_to_wait()) co_return base::fail(std::move(*refused));
+    co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    co_return IoResult<void>();
+  }
+  auto got = co_await receive(tls_input_.room());
+  if (got) {
+    tls_input_.received(*got);
+  } else if (got.error().kind == IoError::Kind::closed && socket_.is_open()) {
+    tls_input_.end();  // Whether it may end here is for TLS to say.
+  } else {
+    co_return base::fail(std::move(got.error()));
+  }
+  co_return IoResult<void>();
+}
+
+asio::awaitable<IoResult<std::size_t>> Channel::fill(std::size_t limit, std::size_t room) {
+  if (!make_room(limit, room)) {
+    co_return base::fail(IoError{IoError::Kind::limit, "more was sent than is allowed"});
+  }
+  const std::span<char> free(buffer_.get() + end_,
+                             std::min(capacity_ - end_, limit - (end_ - start_)));
+  IoResult<std::size_t> got = std::size_t{0};
+  if (!ssl_ && !filled_) {
+    got = co_await receive(free);
+  } else {
+    for (;;) {
+      Want want = Want::read;
+      got = try_read(free.data(), free.size(), want);
+      if (!got || *got > 0) break;
+      if (!ssl_) {
+        got = co_await receive(free);
+        break;
+      }
+      auto satisfied = co_await satisfy(want);
+      if (!satisfied) co_return base::fail(std::move(satisfied.error()));
+    }
+  }
+  if (!got) co_return got;
+  filled_ = *got == free.size();
+  end_ += *got;
+  co_return got;
 }
 
 asio::awaitable<IoResult<Channel::Line>> Channel::read_line(std::size_t limit) {
@@ -272,8 +308,9 @@ asio::awaitable<IoResult<Channel::Line>> Channel::read_line(std::size_t limit) {
   }
 }
 
-void Channel::release_buffer() {
-  if (start_ != end_ || !buffer_) return;
+void Channel::release_buffer(std::size_t kept) {
+  if (ssl_) tls_input_.release();
+  if (start_ != end_ || capacity_ <= kept) return;
   buffer_.reset();
   capacity_ = start_ = end_ = 0;
   filled_ = false;
@@ -289,22 +326,34 @@ bool Channel::has_pending_input() {
   if (start_ != end_) return true;
   char octet = 0;
   if (ssl_) {
+    if (SSL_pending(ssl_.get()) > 0) return true;
     // Session tickets may be waiting: reading them is no input of the peer's. One record a turn.
     for (int records = 0; records < most_silent_records; ++records) {
+      if (tls_input_.empty()) {
+        const std::span<char> room = tls_input_.room();
+        const ssize_t more =
+            ::recv(socket_.native_handle(), room.data(), room.size(), MSG_DONTWAIT);
+        if (more < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+        if (more <= 0) return true;
+        tls_input_.received(static_cast<std::size_t>(more));
+      }
       ERR_clear_error();
       const int n = SSL_peek(ssl_.get(), &octet, 1);
       if (n > 0) return true;
       const int why = SSL_get_error(ssl_.get(), n);
       ERR_clear_error();
       if (why != SSL_ERROR_WANT_READ) return true;
-      const ssize_t more =
-          ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-      if (more < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
     }
     return true;
   }
   const ssize_t n = ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT);
   return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+IoResult<std::size_t> Channel::write_now(std::string_view octets) {
+  if (!socket_.is_open()) return base::fail(closed());
+  Want want = Want::write;
+  return try_write(octets.data(), octets.size(), want);
 }
 
 asio::awaitable<IoResult<void>> Channel::write(std::string_view octets) {
@@ -317,7 +366,7 @@ asio::awaitable<IoResult<void>> Channel::write(std::string_view octets) {
       octets.remove_prefix(*sent);
       continue;
     }
-    auto ready = co_await wait(want);
+    auto ready = co_await satisfy(want);
     if (!ready) co_return ready;
   }
   co_return IoResult<void>();
@@ -354,7 +403,13 @@ asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
   }
   release_buffer();
   ssl_ = std::move(ssl);
-  SSL_set_fd(ssl_.get(), static_cast<int>(socket_.native_handle()));
+  BIO* const input = tls_input_.make_bio();
+  BIO* const output = BIO_new_socket(static_cast<int>(socket_.native_handle()), BIO_NOCLOSE);
+  SSL_set0_rbio(ssl_.get(), input);
+  SSL_set0_wbio(ssl_.get(), output);
+  if (input == nullptr || output == nullptr) {
+    co_return base::fail(IoError{IoError::Kind::tls, "no memory"});
+  }
   SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                SSL_MODE_RELEASE_BUFFERS);
   // Else a peer that sends key updates or tickets without end would keep SSL_read() from returning,
@@ -371,7 +426,7 @@ asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
       SSL_set_quiet_shutdown(ssl_.get(), 1);
       co_return base::fail(std::move(outcome.error()));
     }
-    auto ready = co_await wait(want);
+    auto ready = co_await satisfy(want);
     if (!ready) {
       SSL_set_quiet_shutdown(ssl_.get(), 1);
       co_return ready;

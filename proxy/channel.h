@@ -1,7 +1,8 @@
 // Channel: one non-blocking stream socket (TCP or Unix), in cleartext or under TLS, with a bounded
-// read buffer and one lazily re-armed deadline. TLS runs on the socket itself (OpenSSL's own socket
-// BIO), so no octet is copied on the way. Lives on one thread. It knows nothing of SMTP; the
-// session (towards the MTA) and proxy/mx_connection (towards an MX) speak over it.
+// read buffer and one lazily re-armed deadline. TLS writes to the socket itself (OpenSSL's own
+// socket BIO), so no octet is copied on the way out; what arrives goes through proxy/tls_input.
+// Lives on one thread. It knows nothing of SMTP; the session (towards the MTA) and
+// proxy/mx_connection (towards an MX) speak over it.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -10,10 +11,12 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "proxy/tls_input.h"
 
 struct ssl_st;
 
@@ -55,11 +58,10 @@ class Channel {
   std::string_view buffered() const;
   void consume(std::size_t octets);
   // Reads once more behind what is buffered, up to `limit` octets in the buffer altogether
-  // (IoError limit when it is full). Returns the number of new octets, never 0.
-  asio::awaitable<IoResult<std::size_t>> fill(std::size_t limit = 65536);
-  // The same where nothing can be there yet, since the peer has just got its answer: one system
-  // call less, in cleartext.
-  asio::awaitable<IoResult<std::size_t>> fill_later(std::size_t limit);
+  // (IoError limit when it is full). Returns the number of new octets, never 0. An empty buffer
+  // is given `room` octets, more only once those were not enough.
+  asio::awaitable<IoResult<std::size_t>> fill(std::size_t limit = 65536,
+                                              std::size_t room = 1024);
   // One line without its end, consumed; LF ends it, a CR before is taken off and `crlf` says so.
   // IoError limit: over `limit` octets without an end.
   struct Line {
@@ -67,8 +69,8 @@ class Channel {
     bool crlf = true;
   };
   asio::awaitable<IoResult<Line>> read_line(std::size_t limit);
-  // Frees the buffer when it is empty: an idle session holds none.
-  void release_buffer();
+  // Frees the buffers when they are empty and larger than `kept` octets.
+  void release_buffer(std::size_t kept = 0);
   // Waits until the peer sends something or closes, without reading; for idle connections.
   asio::awaitable<void> wait_readable();
   // For a connection that should be silent: whether the peer sent or closed.
@@ -77,6 +79,9 @@ class Channel {
   // ---- writing: all of it, or an error.
   asio::awaitable<IoResult<void>> write(std::string_view octets);
   asio::awaitable<IoResult<void>> write(std::string_view first, std::string_view second);
+  // As many as can be sent at once, perhaps none: what is left is for write(). No coroutine, for
+  // short answers by the hundred thousand.
+  IoResult<std::size_t> write_now(std::string_view octets);
 
   // ---- TLS. `ssl` is set up by the caller (client or server state); the channel binds it to the
   // socket and owns it from then on. Buffered plaintext is an error: IoError tls, nothing started
@@ -100,17 +105,22 @@ class Channel {
  private:
   enum class Want { read, write };
   asio::awaitable<IoResult<void>> wait(Want want);
+  // What arrives next, at least one octet.
+  asio::awaitable<IoResult<std::size_t>> receive(std::span<char> room);
+  // So that TLS can go on: what it waits for has arrived, or can be sent.
+  asio::awaitable<IoResult<void>> satisfy(Want want);
   std::optional<IoError> not_to_wait() const;
   IoError after_wait(const boost::system::error_code& error) const;
   void arm();
   IoResult<std::size_t> tls_outcome(int result, Want& want);
-  bool make_room(std::size_t limit);
+  bool make_room(std::size_t limit, std::size_t room);
   // One attempt: octets moved, or 0 with `want` set, or an error.
   IoResult<std::size_t> try_read(char* to, std::size_t size, Want& want);
   IoResult<std::size_t> try_write(const char* from, std::size_t size, Want& want);
 
   Socket socket_;
-  SslPtr ssl_;
+  TlsInput tls_input_;
+  SslPtr ssl_;  // reads from the one above
   std::unique_ptr<char[]> buffer_;
   std::size_t capacity_ = 0;
   std::size_t start_ = 0;  // of what is not consumed

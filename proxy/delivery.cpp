@@ -17,6 +17,7 @@ using smtp::make_reply;
 using smtp::Reply;
 
 constexpr std::chrono::seconds reset_wait{10};
+constexpr std::size_t piece_octets = 16384;  // one TLS record
 
 audit::Verdict verdict_of(const Reply& reply) {
   if (reply.is_positive()) return audit::Verdict::delivered;
@@ -57,7 +58,8 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
 
   asio::awaitable<Reply> recipient(smtp::Mailbox mailbox);
   asio::awaitable<std::optional<Reply>> begin_data();
-  asio::awaitable<bool> write(std::string_view octets);
+  asio::awaitable<bool> write(std::string_view octets, bool more);
+  asio::awaitable<bool> send(std::string_view octets);
   asio::awaitable<Reply> finish();
   void abandon(const std::string& why);
 
@@ -108,6 +110,9 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
   bool walk_failed = false;      // `failed` is the relay's own word about the hosts
   bool in_transaction = false;   // MAIL was accepted and the dot not answered
   std::uint64_t taken = 0;
+  // What goes out with the octets behind it, at most a piece: with our Received field in front, and
+  // the dot behind, a small message is one TLS record instead of four.
+  std::string held;
   std::string dropped;
   audit::Reservation reservation;
   std::optional<audit::Record> delivered;  // for client_lost_reply
@@ -285,19 +290,31 @@ asio::awaitable<std::optional<Reply>> Delivery::Impl::begin_data() {
     co_return ended;
   }
   state = State::data;
-  if (!transaction->received.empty()) {
-    const bool sent = co_await write(transaction->received);
-    (void)sent;  // finish() has the reply.
-  }
+  held = transaction->received;
   co_return std::nullopt;
 }
 
-asio::awaitable<bool> Delivery::Impl::write(std::string_view octets) {
+asio::awaitable<bool> Delivery::Impl::write(std::string_view octets, bool more) {
   if (broken || !link || abandoned) co_return false;
   const auto self = shared_from_this();
+  if (held.size() + octets.size() <= piece_octets) {
+    held += octets;
+    if (more) co_return true;
+    octets = {};
+  }
+  if (!held.empty()) {
+    const std::string first = std::exchange(held, {});
+    const bool sent = co_await send(first);
+    if (!sent) co_return false;
+  }
+  const bool sent = co_await send(octets);
+  co_return sent;
+}
+
+asio::awaitable<bool> Delivery::Impl::send(std::string_view octets) {
   Channel& channel = link->session->channel();
   while (!octets.empty()) {
-    const std::string_view piece = octets.substr(0, 16384);
+    const std::string_view piece = octets.substr(0, piece_octets);
     channel.set_deadline(std::chrono::steady_clock::now() + limits.stall);
     busy = true;
     auto written = co_await channel.write(piece);
@@ -338,7 +355,8 @@ asio::awaitable<Reply> Delivery::Impl::finish() {
     busy = true;
     const auto early = co_await wire.unasked(end);
     if (!early) {
-      auto answered = co_await wire.command(".\r\n", end);
+      held += ".\r\n";
+      auto answered = co_await wire.ask(held, end);
       answer.emplace(std::move(answered));
     }
     busy = false;
@@ -501,7 +519,9 @@ asio::awaitable<Reply> Delivery::recipient(smtp::Mailbox mailbox) {
   return impl_->recipient(std::move(mailbox));
 }
 asio::awaitable<std::optional<Reply>> Delivery::begin_data() { return impl_->begin_data(); }
-asio::awaitable<bool> Delivery::write(std::string_view octets) { return impl_->write(octets); }
+asio::awaitable<bool> Delivery::write(std::string_view octets, bool more) {
+  return impl_->write(octets, more);
+}
 std::uint64_t Delivery::octets_taken() const { return impl_->taken; }
 
 void Delivery::drop(std::string reason) {

@@ -32,7 +32,7 @@ class Delivery final : public Transport {
   // nullopt: the MX said 354.
   asio::awaitable<std::optional<smtp::Reply>> begin_data() override;
   // Our Received field goes in front by itself. False: the MX is lost or stalled.
-  asio::awaitable<bool> write(std::string_view octets) override;
+  asio::awaitable<bool> write(std::string_view octets, bool more) override;
   std::uint64_t octets_taken() const override;
   void drop(std::string reason) override;
   // Whether the MX session was started with it.

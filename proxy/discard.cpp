@@ -20,7 +20,7 @@ boost::asio::awaitable<std::optional<smtp::Reply>> Discard::begin_data() {
   co_return std::nullopt;
 }
 
-boost::asio::awaitable<bool> Discard::write(std::string_view octets) {
+boost::asio::awaitable<bool> Discard::write(std::string_view octets, bool) {
   taken_ += octets.size();
   co_return true;
 }

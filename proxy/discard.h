@@ -24,7 +24,7 @@ class Discard final : public Transport {
 
   boost::asio::awaitable<smtp::Reply> recipient(smtp::Mailbox mailbox) override;
   boost::asio::awaitable<std::optional<smtp::Reply>> begin_data() override;
-  boost::asio::awaitable<bool> write(std::string_view octets) override;
+  boost::asio::awaitable<bool> write(std::string_view octets, bool more) override;
   std::uint64_t octets_taken() const override { return taken_; }
   void drop(std::string) override {}
   bool has_smtputf8() const override { return true; }

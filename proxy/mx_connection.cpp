@@ -154,6 +154,11 @@ asio::awaitable<MxResult<smtp::Reply>> SmtpWire::command(std::string_view line,
                                                          SteadyTime deadline) {
   auto early = co_await unasked(deadline);
   if (early) co_return std::move(*early);
+  auto reply = co_await ask(line, deadline);
+  co_return reply;
+}
+
+asio::awaitable<MxResult<smtp::Reply>> SmtpWire::ask(std::string_view line, SteadyTime deadline) {
   auto sent = co_await send(line, deadline);
   if (!sent) co_return base::fail(std::move(sent.error()));
   auto reply = co_await read_reply(deadline);

@@ -54,6 +54,8 @@ class SmtpWire {
   // MxFailure garbled where something unasked was there, but for a 421, which is the answer to
   // whatever comes (RFC 5321 §3.8).
   asio::awaitable<MxResult<smtp::Reply>> command(std::string_view line, SteadyTime deadline);
+  // The same for who has just looked with unasked().
+  asio::awaitable<MxResult<smtp::Reply>> ask(std::string_view line, SteadyTime deadline);
 
   Channel channel;
 

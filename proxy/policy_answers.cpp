@@ -41,13 +41,13 @@ std::string netstring_of(const policy::MapAnswer& answer) {
 
 }  // namespace
 
-const std::string* PolicyAnswers::known(policy::MapDialect dialect, std::string_view domain,
-                                        SteadyTime now) {
+std::string_view PolicyAnswers::known(policy::MapDialect dialect, std::string_view domain,
+                                      SteadyTime now) {
   const auto& index = cache(dialect).index;
   const auto found = index.find(domain);
-  if (found == index.end()) return nullptr;
+  if (found == index.end()) return {};
   const Entry& entry = *found->second;
-  return entry.search || now >= entry.expires ? nullptr : &entry.reply;
+  return entry.search || now >= entry.expires ? std::string_view() : entry.reply();
 }
 
 std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect dialect,
@@ -64,9 +64,9 @@ std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect 
     search->reply = netstring_of(policy::temporary("too many domains are asked about at once"));
     return search;
   }
-  Entry entry{domain.str(), {}, {}, search};
+  Entry entry{domain.str(), domain.view().size(), {}, search};
   const auto place = in.entries.insert(in.entries.end(), std::move(entry));
-  in.index.emplace(place->domain, place);
+  in.index.emplace(place->domain(), place);
   ++searches_;
   asio::co_spawn(worker_.io(), find(dialect, domain, search), asio::detached);
   return search;
@@ -136,17 +136,23 @@ void PolicyAnswers::store(policy::MapDialect dialect, const base::Domain& domain
   const auto found = in.index.find(domain.view());
   // Forgotten in the meantime: whoever waits has it, nobody after.
   if (found == in.index.end() || found->second->search != search) return;
-  Entry& entry = *found->second;
-  entry.reply = search->reply;
+  const Entries::iterator place = found->second;
+  Entry& entry = *place;
+  in.index.erase(found);
+  std::string text;
+  text.reserve(entry.domain_size + search->reply.size());
+  text.append(entry.domain()).append(search->reply);
+  entry.text = std::move(text);
+  in.index.emplace(entry.domain(), place);
   entry.expires = std::chrono::steady_clock::now() + stands;
   entry.search.reset();
-  in.octets += entry.reply.size();
+  in.octets += entry.reply().size();
   bound(in);
 }
 
-void PolicyAnswers::erase(Cache& cache, std::list<Entry>::iterator entry) {
-  cache.octets -= entry->reply.size();
-  cache.index.erase(entry->domain);
+void PolicyAnswers::erase(Cache& cache, Entries::iterator entry) {
+  cache.octets -= entry->reply().size();
+  cache.index.erase(entry->domain());
   cache.entries.erase(entry);
 }
 

@@ -12,6 +12,7 @@ namespace proxy {
 
 namespace {
 
+constexpr std::size_t map_room = 4096;
 constexpr std::size_t batch_questions = 64;
 constexpr std::size_t batch_octets = 65536;  // of replies, before they are written
 
@@ -61,10 +62,12 @@ void PolicyMap::answer_one(MapListener listener, std::string_view payload, Stead
   const auto query = policy::parse_map_query(payload);
   const auto dialect = query ? dialect_of(listener, query->map) : std::nullopt;
   if (!dialect) return say(reply_of(policy::permanent(wrong_map(listener))));
-  if (const std::string* reply = answers_.known(*dialect, query->key, now)) return say(*reply);
+  const std::string_view known = answers_.known(*dialect, query->key, now);
+  if (!known.empty()) return say(known);
   const auto domain = policy::domain_of_map_key(query->key);
   if (!domain) return say(reply_of(without_domain(query->key)));
-  if (const std::string* reply = answers_.known(*dialect, domain->view(), now)) return say(*reply);
+  const std::string_view of_domain = answers_.known(*dialect, domain->view(), now);
+  if (!of_domain.empty()) return say(of_domain);
   batch.rest.push_back(answers_.search(*dialect, *domain, now));
 }
 
@@ -114,10 +117,7 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
     if (!begun) channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
     // Where there is always more, neither reading nor writing ever waits: the others' turn.
     if (questions > 1) co_await asio::post(executor, asio::use_awaitable);
-    // Who asks one by one asks again only when it has its answer: nothing to read yet.
-    auto reading = questions == 1 ? channel.fill_later(base::limits::map_buffer)
-                                  : channel.fill(base::limits::map_buffer);
-    auto got = co_await std::move(reading);
+    auto got = co_await channel.fill(base::limits::map_buffer, map_room);
     if (!got) co_return;
     SteadyTime now = std::chrono::steady_clock::now();
     questions = 0;
@@ -131,8 +131,12 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
       questions += batch.questions;
       if (batch.rest.empty()) {
         channel.set_deadline(now + times_.writing);
-        auto sent = co_await channel.write(batch.out);
+        const auto sent = channel.write_now(batch.out);
         if (!sent) co_return;
+        if (*sent < batch.out.size()) {
+          auto written = co_await channel.write(std::string_view(batch.out).substr(*sent));
+          if (!written) co_return;
+        }
       } else {
         auto sent = co_await send(channel, batch);
         if (!sent || batch.broken) co_return;

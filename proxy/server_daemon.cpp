@@ -51,6 +51,7 @@ std::vector<std::string> needs_restart(const config::Config& before, const confi
   if (before.socketmap.sendmail_listen != now.socketmap.sendmail_listen) {
     keys.push_back("socketmap.sendmail_listen");
   }
+  if (before.milter.socket != now.milter.socket) keys.push_back("milter.socket");
   if (before.mta_sts.refresh_interval != now.mta_sts.refresh_interval) {
     keys.push_back("mta_sts.refresh_interval");
   }
@@ -108,7 +109,9 @@ base::Result<void, StartError> Daemon::open() {
                            " sockets passed by systemd belong to no address to listen at");
   }
   auto control = Control::open_socket(config_->server.control);
-  if (!control) return base::fail(StartError{EX_UNAVAILABLE, control.error().text});
+  if (!control) {
+    return base::fail(StartError{EX_UNAVAILABLE, "server.control " + control.error().text});
+  }
   control_ = std::make_shared<Control>(home_, std::move(*control), commands());
   return {};
 }
@@ -271,7 +274,7 @@ void Daemon::adopt(std::shared_ptr<const config::Config> config) {
   std::vector<std::string> kept;
   const auto snapshot = make_snapshot(config);
   auto adopted = server_->adopt(snapshot, kept);
-  if (adopted && advisor_) adopted = advisor_->adopt(snapshot, kept);
+  if (adopted && advisor_) adopted = advisor_->adopt(snapshot);
   if (adopted) adopted = services_->adopt(*config);
   if (!adopted) {
     base::log_error("", "the configuration stays as it was: " + adopted.error().text);

@@ -198,7 +198,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   };
   auto log = audit::EnforcementLog::open(
       log_options(config.log, start_reason, std::move(strings_first)), *made->head_, made->clock_);
-  if (!log) return base::fail(unavailable(log.error().text));
+  if (!log) return base::fail(unavailable("log.enforcement " + log.error().text));
   made->log_ = std::move(*log);
 
   auto sts = made->open_sts(home, config);

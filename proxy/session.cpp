@@ -16,6 +16,7 @@ namespace limits = base::limits;
 namespace {
 
 constexpr std::size_t input_limit = limits::body_chunk;  // octets read ahead of their command
+constexpr std::size_t command_room = 1024;            // for those of one transaction, as a rule
 constexpr std::size_t output_limit = 16384;             // of replies kept for one write
 constexpr std::chrono::seconds proxy_header_wait{10};
 constexpr std::chrono::minutes reply_wait{5};  // for the client to take a reply
@@ -268,7 +269,8 @@ void Session::input_error(const IoError& error) {
   over_ = true;
 }
 
-// Waits for the next octets with nothing else to wait for; an idle session holds no buffer.
+// Waits for the next octets with nothing else to wait for; an idle session holds a small buffer, or
+// under TLS none.
 asio::awaitable<void> Session::idle_read() {
   co_await flush();
   if (over_) co_return;
@@ -279,10 +281,13 @@ asio::awaitable<void> Session::idle_read() {
   channel_.set_deadline(now() + limits::command_wait);
   reading_ = true;
   if (channel_.buffered().empty()) {
-    channel_.release_buffer();
-    if (!channel_.is_tls() || !channel_.has_pending_input()) co_await channel_.wait_readable();
+    channel_.release_buffer(command_room);
+    if (channel_.is_tls() && !channel_.has_pending_input()) {
+      channel_.release_buffer();
+      co_await channel_.wait_readable();
+    }
   }
-  auto got = co_await channel_.fill(input_limit);
+  auto got = co_await channel_.fill(input_limit, command_room);
   reading_ = false;
   if (!got) input_error(got.error());
 }

@@ -8,6 +8,12 @@ namespace proxy {
 namespace limits = base::limits;
 using smtp::EnhancedCode;
 
+namespace {
+
+constexpr std::size_t body_room = 16384;  // most messages in one read, and in one TLS record
+
+}  // namespace
+
 asio::awaitable<void> Session::on_data() {
   if (!transfer_ || transfer_->accepted() == 0) {
     // RFC 2033 §4.2: 503 where no recipient was accepted. No mistake of a client that pipelines.
@@ -39,7 +45,7 @@ asio::awaitable<void> Session::on_data() {
 // More octets of the message; false: the client is gone, and the session over.
 asio::awaitable<bool> Session::need_data() {
   channel_.set_deadline(now() + limits::client_data_wait);
-  auto got = co_await channel_.fill(limits::body_chunk);
+  auto got = co_await channel_.fill(limits::body_chunk, body_room);
   if (over_) co_return false;
   if (got) co_return true;
   end_transfer("the client went away before its final dot");
@@ -90,8 +96,9 @@ asio::awaitable<bool> Session::receive_message() {
     // From here on a drain waits for the MX's answer, however long the last octets take.
     if (step.ended) phase_ = Phase::final;
     if (!refused) {
-      if (!step.pending.empty()) co_await transfer_->write(step.pending);
-      if (!step.content.empty()) co_await transfer_->write(step.content);
+      const bool more = step.ended || !step.content.empty();
+      if (!step.pending.empty()) co_await transfer_->write(step.pending, more);
+      if (!step.content.empty()) co_await transfer_->write(step.content, step.ended);
     }
     if (over_) co_return false;
     channel_.consume(chunk.size() - step.rest.size());

@@ -68,8 +68,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   bool any_streaming() const;
   // The reply that stands for the whole message where there is one lane and its MX refused DATA.
   std::optional<smtp::Reply> refused_data() const;
-  // To all streaming lanes at the pace of the slowest.
-  boost::asio::awaitable<void> write(std::string_view octets);
+  // To all streaming lanes at the pace of the slowest. `more`: as Transport::write says.
+  boost::asio::awaitable<void> write(std::string_view octets, bool more);
   // Ends the lanes whose MX session has no SMTPUTF8.
   void needs_smtputf8(const smtp::Reply& reply);
   // Every lane ends without its dot; `reply` is for all accepted recipients.
@@ -117,9 +117,9 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   static boost::asio::awaitable<void> ask(std::shared_ptr<Transfer> self, LanePtr lane);
   static boost::asio::awaitable<void> open(std::shared_ptr<Transfer> self, LanePtr lane);
   static boost::asio::awaitable<void> push(std::shared_ptr<Transfer> self, LanePtr lane,
-                                           std::string_view octets);
-  static boost::asio::awaitable<void> push_and_tell(std::shared_ptr<Transfer> self,
-                                                    LanePtr lane, std::string_view octets);
+                                           std::string_view octets, bool more);
+  static boost::asio::awaitable<void> push_and_tell(std::shared_ptr<Transfer> self, LanePtr lane,
+                                                    std::string_view octets, bool more);
   static boost::asio::awaitable<void> end(std::shared_ptr<Transfer> self, LanePtr lane);
   void spawn(boost::asio::awaitable<void> step);
 

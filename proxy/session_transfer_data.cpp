@@ -126,10 +126,10 @@ std::optional<smtp::Reply> Transfer::refused_data() const {
 // ── the body ────────────────────────────────────────────────────────────────────────────────────
 
 asio::awaitable<void> Transfer::push(std::shared_ptr<Transfer> self, LanePtr lane,
-                                     std::string_view octets) {
+                                     std::string_view octets, bool more) {
   bool taken = false;
   try {
-    taken = co_await lane->transport->write(octets);
+    taken = co_await lane->transport->write(octets, more);
   } catch (const std::exception& error) {
     lane->final = self->internal_error(error);
     lane->transport->abandon("internal error");
@@ -141,17 +141,17 @@ asio::awaitable<void> Transfer::push(std::shared_ptr<Transfer> self, LanePtr lan
   }
 }
 
-asio::awaitable<void> Transfer::write(std::string_view octets) {
+asio::awaitable<void> Transfer::write(std::string_view octets, bool more) {
   const std::vector<LanePtr> lanes = streaming_lanes();
   if (lanes.size() == 1) {
     lanes.front()->busy = true;
-    co_await push(shared_from_this(), lanes.front(), octets);
+    co_await push(shared_from_this(), lanes.front(), octets, more);
     co_return;
   }
   for (const auto& lane : lanes) {
     lane->busy = true;
     lane->pace.begin(now(), lane->transport->octets_taken());
-    spawn(push_and_tell(shared_from_this(), lane, octets));
+    spawn(push_and_tell(shared_from_this(), lane, octets, more));
   }
   while (any_busy(lanes)) {
     co_await changed(now() + look_interval);
@@ -160,8 +160,8 @@ asio::awaitable<void> Transfer::write(std::string_view octets) {
 }
 
 asio::awaitable<void> Transfer::push_and_tell(std::shared_ptr<Transfer> self, LanePtr lane,
-                                              std::string_view octets) {
-  co_await push(self, lane, octets);
+                                              std::string_view octets, bool more) {
+  co_await push(self, lane, octets, more);
   lane->pace.end(self->now(), lane->transport->octets_taken());
   self->notify();
 }

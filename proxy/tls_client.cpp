@@ -53,6 +53,26 @@ std::string group_name(SSL* ssl) {
   return name ? base::to_lower(name) : std::string();
 }
 
+using Fault = std::pair<std::string, std::string>;
+
+// What the operator says in OpenSSL's own words; the first that it does not take.
+std::optional<Fault> use_words(SSL_CTX* context, const config::Tls& tls) {
+  const auto fault = [](const char* key, const std::string& words) -> Fault {
+    return {key, openssl_error("OpenSSL cannot use '" + words + "'").text};
+  };
+  if (!tls.groups.empty() && SSL_CTX_set1_groups_list(context, tls.groups.c_str()) != 1) {
+    return fault("groups", tls.groups);
+  }
+  if (!tls.ciphers.empty() && SSL_CTX_set_cipher_list(context, tls.ciphers.c_str()) != 1) {
+    return fault("ciphers", tls.ciphers);
+  }
+  if (!tls.ciphersuites.empty() &&
+      SSL_CTX_set_ciphersuites(context, tls.ciphersuites.c_str()) != 1) {
+    return fault("ciphersuites", tls.ciphersuites);
+  }
+  return std::nullopt;
+}
+
 bool is_opportunistic(const policy::Try& plan) {
   return std::holds_alternative<policy::Opportunistic>(plan.requirement);
 }
@@ -66,6 +86,11 @@ void TlsClient::ContextFree::operator()(ssl_ctx_st* context) const { SSL_CTX_fre
 void TlsClient::StoreFree::operator()(x509_store_st* store) const { X509_STORE_free(store); }
 
 TlsClient::~TlsClient() = default;
+
+std::optional<Fault> TlsClient::fault_of(const config::Tls& tls) {
+  const Context context(SSL_CTX_new(TLS_client_method()));
+  return context ? use_words(context.get(), tls) : std::nullopt;
+}
 
 base::Result<std::shared_ptr<TlsClient>, base::Error> TlsClient::make(
     const config::Config& config, const base::Clock& clock) {
@@ -102,16 +127,8 @@ base::Result<TlsClient::Context, base::Error> TlsClient::make_context(const conf
     SSL_CTX_set_security_level(ctx, 0);
     return context;
   }
-  if (!tls.groups.empty() && SSL_CTX_set1_groups_list(ctx, tls.groups.c_str()) != 1) {
-    return base::fail(openssl_error("tls.groups '" + tls.groups + "' cannot be used"));
-  }
-  if (!tls.ciphers.empty() && SSL_CTX_set_cipher_list(ctx, tls.ciphers.c_str()) != 1) {
-    return base::fail(openssl_error("tls.ciphers '" + tls.ciphers + "' cannot be used"));
-  }
-  if (!tls.ciphersuites.empty() &&
-      SSL_CTX_set_ciphersuites(ctx, tls.ciphersuites.c_str()) != 1) {
-    return base::fail(openssl_error("tls.ciphersuites '" + tls.ciphersuites +
-                                    "' cannot be used"));
+  if (auto fault = use_words(ctx, tls)) {
+    return base::fail(base::Error{"tls." + fault->first + ": " + fault->second});
   }
   return context;
 }

@@ -34,6 +34,8 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
   // Fails where `tls.ca_file`, `groups`, `ciphers` or `ciphersuites` cannot be used, naming it.
   static base::Result<std::shared_ptr<TlsClient>, base::Error> make(const config::Config& config,
                                                                     const base::Clock& clock);
+  // Which of `groups`, `ciphers` and `ciphersuites` OpenSSL cannot use, and why in words.
+  static std::optional<std::pair<std::string, std::string>> fault_of(const config::Tls& tls);
   ~TlsClient();
   TlsClient(const TlsClient&) = delete;
   TlsClient& operator=(const TlsClient&) = delete;

@@ -46,9 +46,10 @@ class Transport {
   // nullopt: octets may come. A reply: it is final for all accepted recipients; nothing was sent.
   virtual boost::asio::awaitable<std::optional<smtp::Reply>> begin_data() = 0;
 
-  // Octets of the message as the client sent them (dots stuffed), without the terminator. False:
-  // no more are taken, finish() has the reply. Octets must stay valid until it returns.
-  virtual boost::asio::awaitable<bool> write(std::string_view octets) = 0;
+  // Octets of the message as the client sent them (dots stuffed), without the terminator. `more`:
+  // others or finish() follow at once, so that few octets may wait to go out with them. False: no
+  // more are taken, finish() has the reply. Octets must stay valid until it returns.
+  virtual boost::asio::awaitable<bool> write(std::string_view octets, bool more) = 0;
   // How many octets were taken: for the session's rule on an MX that holds others up.
   virtual std::uint64_t octets_taken() const = 0;
   // Ends it because it holds the others up; finish() will say so.

@@ -49,7 +49,8 @@ class SqliteStore final : public Store {
                           Done done = {}) override;
   void forget_policy_strings(std::chrono::sys_days before) override;
 
-  base::Result<std::vector<PolicyRow>, base::Error> load_policies() override;
+  base::Result<void, base::Error> each_policy(
+      const std::function<void(PolicyRow row)>& take) override;
   base::Result<std::optional<std::string>, base::Error> value(const std::string& key) override;
   base::Result<std::vector<std::pair<std::string, std::string>>, base::Error> values(
       const std::string& prefix) override;

@@ -50,7 +50,15 @@ class Store {
   virtual void forget_policy_strings(std::chrono::sys_days before) = 0;
 
   // ---- blocking
-  virtual base::Result<std::vector<PolicyRow>, base::Error> load_policies() = 0;
+  // One after the other, since there may be very many; `take` may post, but not block here.
+  virtual base::Result<void, base::Error> each_policy(
+      const std::function<void(PolicyRow row)>& take) = 0;
+  base::Result<std::vector<PolicyRow>, base::Error> load_policies() {
+    std::vector<PolicyRow> rows;
+    auto read = each_policy([&rows](PolicyRow row) { rows.push_back(std::move(row)); });
+    if (!read) return base::fail(std::move(read.error()));
+    return rows;
+  }
   virtual base::Result<std::optional<std::string>, base::Error> value(const std::string& key) = 0;
   // All values whose key begins with `prefix`, by key.
   virtual base::Result<std::vector<std::pair<std::string, std::string>>, base::Error> values(

@@ -123,6 +123,10 @@ TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
        "sternpost report list: \"a.example\" is not expected here; see sternpost report list");
   told({"report", "list", "--domian", "a.example"},
        "sternpost report list: \"--domian\" is not expected here; see sternpost report list");
+  told({"-c", "x", "config", "check"},
+       "sternpost config check: -c stands behind the command; see sternpost config check");
+  told({"config", "check", "-c"},
+       "sternpost config check: --config needs a FILE; see sternpost config check");
   told({"report", "read"}, "sternpost report read: FILE is required; see sternpost report read");
   told({"report", "read", "--json", "--html", "x"},
        "sternpost report read: --json excludes --html; see sternpost report read");
@@ -233,6 +237,10 @@ TEST_CASE("report send --dry-run: of a day that is not over one line says so") {
   const Outcome none = run(arguments, "[[listen]]\n", false, reply);
   CHECK(none.status == 0);
   CHECK(none.err == "what there is by now: wait; --date x\nno report of 2026-11-26\n");
+  const nlohmann::json later{{"schema", 1}, {"date", "2026-12-01"}, {"state", "to-come"},
+                             {"reports", nlohmann::json::array()}};
+  CHECK(run({"report", "list"}, "[[listen]]\n", false, later).err ==
+        "no report of 2026-12-01: that day is to come\n");
   reply["messages"].push_back({{"domain", "a.example"}, {"uri", "mailto:a"}, {"message", "M\n"}});
   const Outcome some = run(arguments, "[[listen]]\n", false, reply);
   CHECK(some.status == 0);

@@ -87,8 +87,7 @@ TEST_CASE("wrong types are told, with what stands there") {
        "main.toml:1:1: error: must be a list of sections, each under [[policy.exception]]"},
   });
   CHECK(errors_of("[listen]\naddress = \"127.0.0.1:1\"") ==
-        Lines{"main.toml:1:1: error: no [[listen]]: at least one is needed",
-              "main.toml:1:2: error: must be a list of sections, each under [[listen]]"});
+        Lines{"main.toml:1:2: error: must be a list of sections, each under [[listen]]"});
 }
 
 TEST_CASE("values out of range or of the wrong form are told") {
@@ -102,7 +101,9 @@ TEST_CASE("values out of range or of the wrong form are told") {
       {"[outbound]\nmax_connections_per_mx = 0",
        "main.toml:2:26: error: max_connections_per_mx: must be from 1 to 100000"},
       {"[server]\nthreads = -1",
-       "main.toml:2:11: error: threads: must be from 0 to 4294967295, not -1"},
+       "main.toml:2:11: error: threads: must not be negative, as -1 is"},
+      {"[server]\nthreads = 4294967296",
+       "main.toml:2:11: error: threads: is too large: 4294967296"},
       {"[server]\nthreads = 1025", "main.toml:2:11: error: threads: must be from 0 to 1024"},
       {"[server]\nhostname = \"a_b.example\"",
        "main.toml:2:12: error: hostname: must be a host name of letters, digits and hyphens"},
@@ -315,6 +316,23 @@ TEST_CASE("listeners: none, twice the same, and what contradicts") {
   CHECK(errors_of("[[listen]]\nprotocol = \"transparent\"\nproxy_clients = [\"10.0.0.0/8\"]\n") ==
         Lines{"main.toml:3:17: error: proxy_clients has no meaning for a transparent listener: "
               "what is redirected has no PROXY header"});
+}
+
+TEST_CASE("what the TLS library cannot use, and a trust anchor that is none, have their place") {
+  config::Surroundings here = config_test::machine({{"/etc/passwd", "root:x:0:0\n"}});
+  here.tls_fault = [](const config::Tls& tls) {
+    std::optional<std::pair<std::string, std::string>> fault;
+    if (tls.groups == "X9") fault = {"groups", "OpenSSL cannot use 'X9'"};
+    return fault;
+  };
+  const auto result = config::load_sources(
+      {{"main.toml", "[[listen]]\n[tls]\ngroups = \"X9\"\n[dns]\n"
+                     "trust_anchor_file = \"/etc/passwd\"\n"}},
+      here);
+  CHECK(config_test::texts(result.errors, "error") ==
+        Lines{"main.toml:3:10: error: OpenSSL cannot use 'X9'",
+              "main.toml:5:21: error: trust_anchor_file: \"/etc/passwd\" holds no DNSKEY and no "
+              "DS record"});
 }
 
 TEST_CASE("files that are named must be there and be what they are named as") {

@@ -64,10 +64,11 @@ class Memory final : public store::Store {
   void put_policy_strings(const std::string&, std::string, std::chrono::sys_days,
                           store::Done) override {}
   void forget_policy_strings(std::chrono::sys_days) override {}
-  base::Result<std::vector<store::PolicyRow>, base::Error> load_policies() override {
-    std::vector<store::PolicyRow> all;
-    for (const auto& [domain, row] : rows) all.push_back(row);
-    return all;
+  base::Result<void, base::Error> each_policy(
+      const std::function<void(store::PolicyRow row)>& take) override {
+    const auto all = rows;  // `take` may erase
+    for (const auto& [domain, row] : all) take(row);
+    return {};
   }
   base::Result<std::optional<std::string>, base::Error> value(const std::string&) override {
     return std::optional<std::string>();

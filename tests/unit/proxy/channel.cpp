@@ -55,14 +55,9 @@ asio::awaitable<void> lines(Channel& channel, std::vector<Channel::Line>& got,
   }
 }
 
-asio::awaitable<void> fill(Channel& channel, std::optional<IoError>& error) {
-  auto got = co_await channel.fill();
-  if (!got) error = got.error();
-}
-
-asio::awaitable<void> fill_later(Channel& channel, std::optional<IoError>& error,
-                                 std::size_t limit = 65536) {
-  auto got = co_await channel.fill_later(limit);
+asio::awaitable<void> fill(Channel& channel, std::optional<IoError>& error,
+                           std::size_t limit = 65536) {
+  auto got = co_await channel.fill(limit);
   if (!got) error = got.error();
 }
 
@@ -129,11 +124,11 @@ TEST_CASE("a deadline that was put off does not end the operation") {
   CHECK(pair.channel->buffered() == "x");
 }
 
-TEST_CASE("a read of what comes later: octets, deadline, the end, cancel, the limit") {
+TEST_CASE("a read: octets, deadline, the end, cancel, the limit") {
   Pair pair;
   std::optional<IoError> error;
   pair.channel->set_deadline(proxy::SteadyTime::max());
-  asio::co_spawn(pair.io, fill_later(*pair.channel, error), [](std::exception_ptr) {});
+  asio::co_spawn(pair.io, fill(*pair.channel, error), [](std::exception_ptr) {});
   pair.io.run_one_for(1ms);
   pair.say("ab");
   pair.io.run();
@@ -141,24 +136,24 @@ TEST_CASE("a read of what comes later: octets, deadline, the end, cancel, the li
   CHECK(pair.channel->buffered() == "ab");
   pair.io.restart();
   pair.say("c");
-  run_to_end(pair.io, fill_later(*pair.channel, error));
+  run_to_end(pair.io, fill(*pair.channel, error));
   CHECK_FALSE(error);
   CHECK(pair.channel->buffered() == "abc");
-  run_to_end(pair.io, fill_later(*pair.channel, error, 3));
+  run_to_end(pair.io, fill(*pair.channel, error, 3));
   REQUIRE(error);
   CHECK(error->kind == IoError::Kind::limit);
   pair.channel->set_deadline(std::chrono::steady_clock::now() + 20ms);
-  run_to_end(pair.io, fill_later(*pair.channel, error));
+  run_to_end(pair.io, fill(*pair.channel, error));
   CHECK(error->kind == IoError::Kind::timeout);
   pair.channel->set_deadline(proxy::SteadyTime::max());
-  asio::co_spawn(pair.io, fill_later(*pair.channel, error), [](std::exception_ptr) {});
+  asio::co_spawn(pair.io, fill(*pair.channel, error), [](std::exception_ptr) {});
   pair.io.restart();
   pair.io.run_one_for(1ms);
   pair.hang_up();
   pair.io.run();
   CHECK(error->kind == IoError::Kind::closed);
   pair.channel->cancel();
-  run_to_end(pair.io, fill_later(*pair.channel, error));
+  run_to_end(pair.io, fill(*pair.channel, error));
   CHECK(error->kind == IoError::Kind::cancelled);
 }
 
