@@ -95,7 +95,10 @@ void add_verdict(Address& address, const policy::Verdict& verdict, const SeenAdd
 Address address_of(const Question& question, const policy::HostPlan& host,
                    const policy::Try& terms, const SeenAddress& seen) {
   Address address{seen.ip, "not-tried", {}, {}, {}, seen.helo, {}, {}};
-  if (seen.state == SeenAddress::State::private_address) address.result = "refused";
+  if (seen.state == SeenAddress::State::private_address) {
+    address.result = "refused";
+    address.reason = "a private or reserved address";
+  }
   if (seen.failure) {
     address.result = "unreachable";
     address.reason = seen.failure->text;
