@@ -6,6 +6,8 @@
 #include <sstream>
 
 #include "base/encode.h"
+#include "cli/audit_query.h"
+#include "cli/audit_verify.h"
 #include "cli/report_own.h"
 #include "cli/report_read.h"
 #include "cli/snippet_command.h"
@@ -31,14 +33,11 @@ struct Commands {
   ReportRead report_read;
   ReportOwn report_own;
   Snippet snippet;
+  CLI::App* audit = nullptr;
+  AuditQuery audit_query;
+  AuditVerify audit_verify;
   std::string file;
 };
-
-void take_config(CLI::App& command, std::string& file) {
-  command.add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")
-      ->type_name("FILE")
-      ->capture_default_str();
-}
 
 void describe_report(Commands& commands) {
   commands.report = commands.app.add_subcommand("report", "TLS reports (RFC 8460)");
@@ -49,6 +48,17 @@ void describe_report(Commands& commands) {
       "  sternpost report read report.json.gz");
   add_report_own(*commands.report, commands.report_own, commands.file);
   add_report_read(*commands.report, commands.report_read, commands.file);
+}
+
+void describe_audit(Commands& commands) {
+  commands.audit = commands.app.add_subcommand("audit", "The enforcement log");
+  commands.audit->require_subcommand(1);
+  commands.audit->footer(
+      "Examples:\n"
+      "  sternpost audit query --since 2h --verdict deferred\n"
+      "  sternpost audit verify");
+  add_audit_query(*commands.audit, commands.audit_query, commands.file);
+  add_audit_verify(*commands.audit, commands.audit_verify, commands.file);
 }
 
 void describe(Commands& commands, const World& world) {
@@ -94,6 +104,7 @@ void describe(Commands& commands, const World& world) {
       "  sternpost config defaults | grep -B2 _timeout");
 
   describe_report(commands);
+  describe_audit(commands);
   add_snippet(commands.app, commands.snippet, commands.file);
 }
 
@@ -134,6 +145,12 @@ int check(const std::string& file, const Terminal& terminal, const World& world)
 
 }  // namespace
 
+void take_config(CLI::App& command, std::string& file) {
+  command.add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")
+      ->type_name("FILE")
+      ->capture_default_str();
+}
+
 bool print_issues(const config::LoadResult& result, const Terminal& terminal) {
   const auto print = [&](const config::Issue& issue, std::string_view kind, const char* colour) {
     if (terminal.colour) terminal.err << colour;
@@ -167,6 +184,12 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
   if (commands.report_read.command->parsed()) {
     std::istringstream nothing;
     return report_read(commands.report_read, terminal, world.in ? *world.in : nothing);
+  }
+  if (commands.audit_query.command->parsed()) {
+    return audit_query(commands.audit_query, commands.file, terminal, world);
+  }
+  if (commands.audit_verify.command->parsed()) {
+    return audit_verify(commands.audit_verify, commands.file, terminal, world);
   }
   if (commands.snippet.command->parsed()) {
     return snippet_command(commands.snippet, commands.file, terminal, world);

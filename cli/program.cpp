@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "proxy/known_head.h"
 #include "proxy/offline.h"
 #include "proxy/serve.h"
 
@@ -62,6 +63,7 @@ int program(int argc, char** argv, const base::Clock& clock) {
     world.report = [&clock](const config::Config& config, const nlohmann::json& request) {
       return proxy::report_command(config, clock, request);
     };
+    world.known_head = proxy::known_head;
     world.serve = [&clock](const std::string& path) { return proxy::serve(path, clock); };
     world.shell = output_of;
     world.in = &std::cin;

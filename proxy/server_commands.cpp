@@ -100,6 +100,10 @@ json Daemon::status() const {
                                                           : "unknown";
   out["validation_text"] = validation_text_;
   out["log_healthy"] = services_->log().healthy();
+  out["log"] = started_with_->log.enforcement.string();
+  const audit::Head head = services_->log().head();
+  out["log_head"] = nullptr;
+  if (head.seq > 0) out["log_head"] = audit::text_of(head);
   out["policies"] = services_->sts().size();
   out["threads"] = server_->threads();
   out["sessions"] = services_->shared().sessions.load();

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstring>
 
@@ -87,36 +86,6 @@ std::chrono::days strings_kept(const config::Config& config) {
 
 }  // namespace
 
-// The head of the log's chain as a value of the store: "SEQ HASH".
-class Services::StoredHead final : public audit::ChainHead {
- public:
-  explicit StoredHead(store::Store& store) : store_(store) {}
-
-  base::Result<std::optional<audit::Head>, base::Error> load() override {
-    auto text = store_.value(key);
-    if (!text) return base::fail(std::move(text.error()));
-    if (!*text) return std::optional<audit::Head>();
-    const std::string& value = **text;
-    const std::size_t space = value.find(' ');
-    audit::Head head;
-    const char* const end = value.data() + std::min(space, value.size());
-    const auto read = std::from_chars(value.data(), end, head.seq);
-    if (read.ec != std::errc() || read.ptr != end || space == std::string::npos) {
-      return base::fail("the head of the enforcement log in the store is not readable");
-    }
-    head.hash = value.substr(space + 1);
-    return std::optional<audit::Head>(std::move(head));
-  }
-  base::Result<void, base::Error> save(const audit::Head& head) override {
-    store_.put_value(key, std::to_string(head.seq) + " " + head.hash);
-    return {};
-  }
-
- private:
-  static constexpr const char* key = "audit.head";
-  store::Store& store_;
-};
-
 base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
     boost::asio::io_context& home, const config::Config& config, bool validating) {
   return dns::UnboundResolver::create(home, resolver_options(config.dns, validating));
@@ -189,7 +158,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   if (!plain) return base::fail(StartError{EX_CONFIG, plain.error().text});
   made->plain_resolver_ = std::move(*plain);
 
-  made->head_ = std::make_unique<StoredHead>(*made->store_);
+  made->head_ = std::make_unique<audit::StoredHead>(*made->store_);
   // A digest in the log whose strings a kill has lost would say nothing: strings first.
   Services* const self = made.get();
   auto strings_first = [self] {

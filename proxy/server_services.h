@@ -8,6 +8,7 @@
 #include <string>
 
 #include "audit/log.h"
+#include "audit/stored_head.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "dns/unbound_resolver.h"
@@ -56,7 +57,6 @@ class Services {
   void close(const std::string& reason);
 
  private:
-  class StoredHead;
   explicit Services(const base::Clock& clock);
   base::Result<void, StartError> open_sts(boost::asio::io_context& home,
                                           const config::Config& config);
@@ -71,7 +71,7 @@ class Services {
   std::atomic<std::int64_t> strings_day_{0};  // the last one on which old ones were forgotten
   std::chrono::days strings_kept_{};
   std::unique_ptr<store::SqliteStore> store_;
-  std::unique_ptr<StoredHead> head_;
+  std::unique_ptr<audit::StoredHead> head_;
   std::unique_ptr<audit::EnforcementLog> log_;
   std::unique_ptr<dns::UnboundResolver> resolver_;
   std::unique_ptr<dns::UnboundResolver> plain_resolver_;
