@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "config/load.h"
 #include "proxy/control.h"
+#include "proxy/doctor.h"
 
 namespace CLI {
 class App;
@@ -34,6 +35,7 @@ struct Terminal {
   std::ostream& err;
   bool colour = false;       // of `err`
   bool out_unicode = false;  // `out` is a terminal that shows UTF-8
+  bool out_colour = false;
 };
 
 struct World {
@@ -46,10 +48,17 @@ struct World {
   std::function<base::Result<nlohmann::json, proxy::DaemonError>(const config::Config& config,
                                                                  const nlohmann::json& request)>
       report;
+  // The same for the policy cache.
+  std::function<base::Result<nlohmann::json, proxy::DaemonError>(const config::Config& config,
+                                                                 const nlohmann::json& request)>
+      policy;
   // The last record of the enforcement log that the daemon or the store knows.
   std::function<base::Result<std::optional<audit::Head>, proxy::DaemonError>(
       const config::Config& config)>
       known_head;
+  std::function<std::vector<proxy::Finding>(const config::Config& config,
+                                            const proxy::DoctorQuestions& questions)>
+      doctor;
   // What a shell command prints on standard output; `snippet` asks for an MTA's version.
   std::function<std::string(const std::string& command)> shell;
   std::istream* in = nullptr;  // standard input; nullptr: an empty one

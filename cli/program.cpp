@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "proxy/known_head.h"
 #include "proxy/offline.h"
+#include "proxy/offline_policy.h"
 #include "proxy/serve.h"
 
 namespace cli {
@@ -23,8 +24,8 @@ std::string variable(const char* name) {
   return value ? value : "";
 }
 
-bool wants_colour() {
-  return ::isatty(STDERR_FILENO) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
+bool wants_colour(int descriptor) {
+  return ::isatty(descriptor) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
 }
 
 // Whether standard output is a terminal whose locale says UTF-8.
@@ -63,11 +64,19 @@ int program(int argc, char** argv, const base::Clock& clock) {
     world.report = [&clock](const config::Config& config, const nlohmann::json& request) {
       return proxy::report_command(config, clock, request);
     };
+    world.policy = [&clock](const config::Config& config, const nlohmann::json& request) {
+      return proxy::policy_command(config, clock, request);
+    };
     world.known_head = proxy::known_head;
+    world.doctor = [&clock](const config::Config& config,
+                            const proxy::DoctorQuestions& questions) {
+      return proxy::examine(config, clock, questions);
+    };
     world.serve = [&clock](const std::string& path) { return proxy::serve(path, clock); };
     world.shell = output_of;
     world.in = &std::cin;
-    const Terminal terminal{std::cout, std::cerr, wants_colour(), shows_unicode()};
+    const Terminal terminal{std::cout, std::cerr, wants_colour(STDERR_FILENO),
+                            shows_unicode(), wants_colour(STDOUT_FILENO)};
     const int status = run({argv + 1, argv + argc}, terminal, world);
     std::cout.flush();
     return std::cout ? status : exit_tempfail;

@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds busy_timeout{5000};
 // A daemon that ends may still have the lock; one that runs on keeps it.
 constexpr std::chrono::milliseconds lock_wait{5000};
 
-constexpr std::string_view command_word = "a report command";
+constexpr std::string_view command_word = "a command";
 
 StartError unavailable(std::string text) { return {EX_UNAVAILABLE, std::move(text)}; }
 
@@ -54,6 +54,19 @@ dns::UnboundOptions resolver_options(const config::Dns& dns, bool validating) {
   return options;
 }
 
+// A log line names them as long as the log is kept, a report as long as it is.
+std::chrono::days strings_kept(const config::Config& config) {
+  const auto longest = std::max(config.log.retention, config.tls_rpt.keep);
+  return std::chrono::ceil<std::chrono::days>(longest) + std::chrono::days(2);
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
+    boost::asio::io_context& home, const config::Config& config, bool validating) {
+  return dns::UnboundResolver::create(home, resolver_options(config.dns, validating));
+}
+
 audit::LogOptions log_options(const config::Log& log, const std::string& start_reason,
                               std::function<void()> before_write) {
   audit::LogOptions options;
@@ -76,19 +89,6 @@ policy::StsFetchSettings fetch_settings(const config::Config& config) {
   settings.order = address_order(config.outbound.ip_preference);
   settings.private_destinations = config.outbound.private_destinations;
   return settings;
-}
-
-// A log line names them as long as the log is kept, a report as long as it is.
-std::chrono::days strings_kept(const config::Config& config) {
-  const auto longest = std::max(config.log.retention, config.tls_rpt.keep);
-  return std::chrono::ceil<std::chrono::days>(longest) + std::chrono::days(2);
-}
-
-}  // namespace
-
-base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
-    boost::asio::io_context& home, const config::Config& config, bool validating) {
-  return dns::UnboundResolver::create(home, resolver_options(config.dns, validating));
 }
 
 policy::AddressOrder address_order(config::IpPreference preference) {
@@ -244,16 +244,20 @@ void Services::keep_policy(const tlsrpt::Policy& policy, const std::string& dige
   strings_posted_ = true;
 }
 
-void Services::record(const policy::StsEvent& event) {
-  const std::string text =
-      event.domain + ": " + std::string(policy::to_string(event.kind)) + ": " + event.text;
-  base::log(event.alert ? base::LogLevel::warn : base::LogLevel::info, "", text);
+audit::Record record_of(const policy::StsEvent& event) {
   audit::Record record;
   record.event = audit::Event::policy;
   record.policy_type = "sts";
   record.reason = std::string(policy::to_string(event.kind)) + ": " + event.text;
   if (const auto domain = base::Domain::parse(event.domain)) record.domain = *domain;
-  log_->append(record);
+  return record;
+}
+
+void Services::record(const policy::StsEvent& event) {
+  const std::string text =
+      event.domain + ": " + std::string(policy::to_string(event.kind)) + ": " + event.text;
+  base::log(event.alert ? base::LogLevel::warn : base::LogLevel::info, "", text);
+  log_->append(record_of(event));
 }
 
 base::Result<void, base::Error> Services::adopt(const config::Config& config) {

@@ -37,6 +37,12 @@ base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_d
 base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
     boost::asio::io_context& home, const config::Config& config, bool validating);
 policy::AddressOrder address_order(config::IpPreference preference);
+policy::StsFetchSettings fetch_settings(const config::Config& config);
+// As [log] has it; `before_write` as in audit/log.h, or empty.
+audit::LogOptions log_options(const config::Log& log, const std::string& start_reason,
+                              std::function<void()> before_write);
+// What the enforcement log says of an event of the policy cache.
+audit::Record record_of(const policy::StsEvent& event);
 
 class Services {
  public:

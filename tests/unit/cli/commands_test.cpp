@@ -112,7 +112,7 @@ TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
     CHECK(run(arguments).err == err + " --help\n");
   };
   const std::string commands =
-      "; the commands are serve, config, report, audit, snippet; see sternpost";
+      "; the commands are serve, config, report, policy, audit, doctor, snippet; see sternpost";
   told({}, "sternpost: a command is missing" + commands);
   told({"list"}, "sternpost: no command list" + commands);
   told({"-x"}, "sternpost: no option -x" + commands);
