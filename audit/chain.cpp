@@ -11,7 +11,9 @@
 #include <tuple>
 
 #include "audit/hash.h"
+#include "audit/lines.h"
 #include "audit/record.h"
+#include "tlsrpt/gzip.h"
 
 namespace audit {
 namespace {
@@ -131,11 +133,38 @@ base::Result<Tail, base::Error> read_tail(int fd, std::uint64_t known_seq) {
   }
 }
 
+bool is_compressed(const std::filesystem::path& file) { return file.extension() == ".gz"; }
+
+base::Result<Tail, base::Error> read_compressed_tail(const std::filesystem::path& file,
+                                                     std::uint64_t known_seq) {
+  auto reader = LineReader::open(file);
+  if (!reader) return base::fail(std::move(reader.error()));
+  Tail tail;
+  Sha256 sha;
+  std::optional<Link> last;
+  LineReader::Line line;
+  for (;;) {
+    const auto more = reader->next(line);
+    if (!more) return base::fail(more.error());
+    if (!*more) break;
+    tail.size += line.text.size() + 1;
+    const std::optional<Link> link = parse_link(line.text);
+    if (link) last = link;
+    tail.unreadable = link ? 0 : tail.unreadable + 1;
+    const std::string hash = sha.hex(line.text);
+    if (last) tail.head = Head{last->seq + tail.unreadable, hash};
+    if (link && link->seq == known_seq) tail.hash_of_known = hash;
+  }
+  tail.whole = tail.size;
+  return tail;
+}
+
 std::optional<FirstLine> read_first_line(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   std::string line(2 * line_limit, '\0');
   in.read(line.data(), static_cast<std::streamsize>(line.size()));
   line.resize(static_cast<std::size_t>(in.gcount()));
+  if (line.starts_with("\x1f\x8b")) line = tlsrpt::gunzip_front(line, 2 * line_limit);
   const std::size_t end = line.find('\n');
   if (end == std::string::npos) return std::nullopt;
   const std::optional<Link> link = parse_link(std::string_view(line).substr(0, end));
@@ -171,9 +200,14 @@ std::vector<RotatedFile> rotated_files(const std::filesystem::path& current) {
   const auto folder = current.parent_path().empty() ? "." : current.parent_path();
   for (auto it = std::filesystem::directory_iterator(folder, error);
        !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
-    const auto stamp = rotated_stamp(it->path().filename().string(), current.stem().string(),
+    const std::filesystem::path name =
+        is_compressed(it->path()) ? it->path().stem() : it->path().filename();
+    const auto stamp = rotated_stamp(name.string(), current.stem().string(),
                                      current.extension().string());
     if (!stamp) continue;
+    // While it is being compressed there are two, of which one is not whole.
+    std::error_code missing;
+    if (is_compressed(it->path()) && std::filesystem::exists(folder / name, missing)) continue;
     const std::optional<FirstLine> first = read_first_line(it->path());
     entries.push_back({{it->path(), stamp->first}, first ? first->seq : 0, stamp->second});
   }

@@ -46,7 +46,12 @@ struct Tail {
 // numbered `known_seq` (0: none). An empty file has no head.
 base::Result<Tail, base::Error> read_tail(int fd, std::uint64_t known_seq);
 
-// The time of a file's first record; nullopt where it has none.
+// read_tail() of a file that an operator compressed; all of it has to be read.
+base::Result<Tail, base::Error> read_compressed_tail(const std::filesystem::path& file,
+                                                     std::uint64_t known_seq);
+bool is_compressed(const std::filesystem::path& file);  // by its name, "….gz"
+
+// The first record of a file, compressed or not; nullopt where it has none.
 struct FirstLine {
   std::uint64_t seq = 0;
   std::string time;
@@ -64,7 +69,8 @@ struct RotatedFile {
   std::filesystem::path path;
   std::string stamp;  // "20260101T000000Z"
 };
-// The rotated files of `current` in the order of the chain (by their first record's number).
+// The rotated files of `current` in the order of the chain (by their first record's number), also
+// those that an operator compressed: "….jsonl.gz", where there is none without the ".gz".
 std::vector<RotatedFile> rotated_files(const std::filesystem::path& current);
 // Those and `current` itself where it is there: what verify wants.
 std::vector<std::filesystem::path> chain_files(const std::filesystem::path& current);

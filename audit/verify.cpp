@@ -1,8 +1,8 @@
 #include "audit/verify.h"
 
-#include <fstream>
+#include <algorithm>
 
-#include "audit/record.h"
+#include "audit/members.h"
 
 namespace audit {
 
@@ -10,88 +10,205 @@ std::string BadRecord::str() const {
   return file.string() + ":" + std::to_string(line) + ": " + why;
 }
 
-std::optional<std::string> ChainCheck::next(std::string_view line) {
-  const std::optional<Link> link = parse_link(line);
-  if (!link) return "not a record of the enforcement log";
-  if (records_ > 0) {
-    const std::uint64_t expected = head_.seq + 1;
-    if (link->seq > expected + 1) {
-      return "records " + std::to_string(expected) + " to " + std::to_string(link->seq - 1) +
-             " are missing";
-    }
-    if (link->seq == expected + 1) return "record " + std::to_string(expected) + " is missing";
-    if (link->seq < expected) {
-      return "seq is " + std::to_string(link->seq) + ", expected " + std::to_string(expected);
-    }
-    if (link->prev != head_.hash) return "prev is not the hash of the line before";
-  } else if ((link->seq == 1) != link->prev.empty()) {
-    return link->prev.empty() ? "prev is null, but seq is not 1" : "prev is not null in record 1";
+namespace {
+
+bool fits(const ChainLine& before, const ChainLine& line) {
+  return before.link && line.link && line.link->seq == before.link->seq + 1 &&
+         line.link->prev == before.hash;
+}
+
+BadRecord at(const ChainLine& line, std::string why) {
+  return {line.file, line.number, std::move(why)};
+}
+
+std::string record(std::uint64_t seq) { return "record " + std::to_string(seq); }
+
+std::string missing(std::uint64_t from, std::uint64_t to) {
+  if (from == to) return record(from) + " is missing";
+  return "records " + std::to_string(from) + " to " + std::to_string(to) + " are missing";
+}
+
+// The number is the one that belongs here, the hash is not.
+BadRecord altered(const ChainLine& before, const ChainLine& line, const ChainLine* next,
+                  const std::optional<Head>& known) {
+  const bool intact = (next && fits(line, *next)) ||
+                      (!next && known && *known == Head{line.link->seq, line.hash});
+  if (intact) {
+    return at(before, record(before.link->seq) +
+                          " was altered: the one behind it holds the hash of another line");
   }
-  if (records_ == 0) first_seq_ = link->seq;
-  head_ = Head{link->seq, sha_.hex(line)};
-  ++records_;
-  return std::nullopt;
+  if (next) return at(line, record(line.link->seq) + " was altered");
+  return at(line, record(line.link->seq) +
+                      " or the one before it was altered: prev is not the hash of that line");
+}
+
+}  // namespace
+
+BadRecord diagnose(const ChainLine& before, const ChainLine& line,
+                   std::span<const ChainLine> following, const std::optional<Head>& known) {
+  const ChainLine* const next = following.empty() ? nullptr : &following.front();
+  if (next && fits(before, *next) && !fits(*next, line)) {
+    return at(line, line.link && line.link->seq <= before.link->seq
+                        ? "a line was inserted: a second " + record(line.link->seq)
+                        : "a line was inserted");
+  }
+  if (!line.link) return at(line, "not a record of the enforcement log");
+  const std::uint64_t expected = before.link->seq + 1;
+  const std::uint64_t seq = line.link->seq;
+  if (seq == expected) return altered(before, line, next, known);
+  if (line.link->prev == before.hash) {
+    return at(line, "the record was altered: seq is " + std::to_string(seq) + ", expected " +
+                        std::to_string(expected));
+  }
+  if (seq == before.link->seq) {
+    const bool goes_on = (next && fits(line, *next)) ||
+                         (known && *known == Head{line.link->seq, line.hash});
+    return at(goes_on ? before : line, "a line was inserted: a second " + record(seq));
+  }
+  const auto later = std::ranges::find_if(
+      following, [&](const ChainLine& one) { return fits(before, one); });
+  if (later != following.end()) {
+    return at(line, "out of order: " + record(expected) + " stands in line " +
+                        std::to_string(later->number));
+  }
+  if (seq < expected) {
+    return at(line, "out of order: seq is " + std::to_string(seq) + ", expected " +
+                        std::to_string(expected));
+  }
+  return at(line, missing(expected, seq - 1));
 }
 
 namespace {
 
-class Reader {
+class Chain {
  public:
-  Reader(Verification& result, const std::optional<Head>& stored)
-      : result_(result), stored_(stored) {}
+  Chain(LogFiles files, const std::optional<Head>& known)
+      : files_(std::move(files)), known_(known) {}
 
-  // False: a bad record was found.
-  bool read(const std::filesystem::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return bad(file, 1, "the file cannot be read");
-    std::uint64_t number = 0;
-    for (std::string line; std::getline(in, line);) {
-      ++number;
-      if (in.eof()) return bad(file, number, "the line is torn: it has no newline");
-      if (auto why = check_.next(line)) return bad(file, number, std::move(*why));
-      if (stored_ && check_.head().seq == stored_->seq && check_.head() != *stored_) {
-        return bad(file, number, "the line is not the one whose hash is stored");
-      }
+  Verification run() {
+    for (ChainLine line; read(line);) {
+      if (!take(line)) break;
     }
-    if (in.bad()) return bad(file, number + 1, "the file cannot be read");
-    last_file_ = file;
-    last_line_ = number;
+    finish();
+    return std::move(result_);
+  }
+
+ private:
+  // The next line; false: there is no more.
+  bool read(ChainLine& line) {
+    for (;;) {
+      if (!reader_ && !open_next()) return false;
+      LineReader::Line found;
+      const auto more = reader_->next(found);
+      if (!more) return unreadable(more.error().text);
+      if (!*more) {
+        reader_.reset();
+        continue;
+      }
+      const std::filesystem::path& path = files_.path(opened_ - 1);
+      if (!found.ended && opened_ == files_.size()) {
+        result_.torn = BadRecord{path, found.number, "the last line has no end yet"};
+        continue;
+      }
+      line.file = path;
+      line.number = found.number;
+      line.link.reset();
+      if (found.ended && !found.cut && members_.read(found.text)) line.link = link_of(members_);
+      line.hash = sha_.hex(found.text);
+      return true;
+    }
+  }
+
+  bool open_next() {
+    while (opened_ < files_.size()) {
+      auto reader = files_.open(opened_++);
+      if (!reader) return unreadable(reader.error().text);
+      // Past its retention meanwhile; a file missing in between shows by its numbers.
+      if (!*reader) continue;
+      ++result_.files;
+      reader_ = std::move(**reader);
+      return true;
+    }
+    return false;
+  }
+
+  bool unreadable(std::string why) {
+    if (!result_.unreadable) result_.unreadable = std::move(why);
+    opened_ = files_.size();
+    reader_.reset();
+    return false;
+  }
+
+  // Whether the line fits; if not, result_.bad says what is at fault.
+  bool take(ChainLine& line) {
+    if (result_.records == 0 && !first(line)) return false;
+    if (result_.records > 0 && !fits(before_, line)) {
+      std::vector<ChainLine> following;
+      for (ChainLine one; following.size() < lines_looked_at && read(one);) {
+        following.push_back(one);
+      }
+      result_.bad = diagnose(before_, line, following, known_);
+      return false;
+    }
+    if (known_ && line.link->seq == known_->seq && line.hash != known_->hash) {
+      result_.bad = at(line, record(known_->seq) + " is not the line whose hash is known");
+      return false;
+    }
+    ++result_.records;
+    result_.head = Head{line.link->seq, line.hash};
+    result_.last_time = line.link->time;
+    before_ = std::move(line);
+    return true;
+  }
+
+  bool first(const ChainLine& line) {
+    if (!line.link) {
+      result_.bad = at(line, "not a record of the enforcement log");
+      return false;
+    }
+    if ((line.link->seq == 1) != line.link->prev.empty()) {
+      result_.bad = at(line, line.link->prev.empty() ? "prev is null, but seq is not 1"
+                                                     : "prev is not null in record 1");
+      return false;
+    }
+    if (known_ && line.link->seq == known_->seq + 1 && line.link->prev != known_->hash) {
+      result_.bad = at(line, "prev is not the hash that is known of " + record(known_->seq));
+      return false;
+    }
+    result_.first_seq = line.link->seq;
+    result_.first_time = line.link->time;
     return true;
   }
 
   void finish() {
-    result_.records = check_.records();
-    result_.first_seq = check_.first_seq();
-    result_.head = check_.head();
-    if (result_.bad || !stored_ || stored_->seq <= check_.head().seq) return;
-    bad(last_file_, last_line_ + 1,
-        "records up to " + std::to_string(stored_->seq) + " are missing at the end");
+    if (result_.bad || result_.unreadable || !known_) return;
+    result_.head_is_older = result_.records > 0 && known_->seq + 1 < result_.first_seq;
+    if (known_->seq <= result_.head.seq || known_->seq == 0) return;
+    ChainLine end = before_;
+    if (result_.records == 0 && files_.size() > 0) end.file = files_.path(files_.size() - 1);
+    ++end.number;
+    result_.bad = at(end, missing(result_.head.seq + 1, known_->seq) + " at the end");
   }
 
- private:
-  bool bad(const std::filesystem::path& file, std::uint64_t line, std::string why) {
-    result_.bad = BadRecord{file, line, std::move(why)};
-    return false;
-  }
-
-  Verification& result_;
-  const std::optional<Head>& stored_;
-  ChainCheck check_;
-  std::filesystem::path last_file_;
-  std::uint64_t last_line_ = 0;
+  LogFiles files_;
+  const std::optional<Head>& known_;
+  std::size_t opened_ = 0;
+  std::optional<LineReader> reader_;
+  Members members_;
+  Sha256 sha_;
+  ChainLine before_;
+  Verification result_;
 };
 
 }  // namespace
 
+Verification verify(LogFiles files, const std::optional<Head>& known) {
+  return Chain(std::move(files), known).run();
+}
+
 Verification verify(std::span<const std::filesystem::path> files,
-                    const std::optional<Head>& stored) {
-  Verification result;
-  Reader reader(result, stored);
-  for (const std::filesystem::path& file : files) {
-    if (!reader.read(file)) break;
-  }
-  reader.finish();
-  return result;
+                    const std::optional<Head>& known) {
+  return verify(LogFiles::named({files.begin(), files.end()}), known);
 }
 
 }  // namespace audit

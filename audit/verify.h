@@ -1,7 +1,7 @@
 // verify: reads the files of an enforcement log in the order of the chain and finds the first line
-// that does not fit: not a record, a number left out or repeated, or a `prev` that is not the hash
-// of the line before. The oldest file may begin anywhere, because retention deletes. Reads only.
-// Called by tests and by `audit verify`.
+// that was altered, inserted, left out or moved. A hash tells of a change only at the line behind
+// it: which of the two it is, the lines that follow tell. The oldest file may begin anywhere,
+// because retention deletes. Reads only. Called by tests and by `audit verify`.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,8 @@
 
 #include "audit/chain.h"
 #include "audit/hash.h"
+#include "audit/log_files.h"
+#include "audit/record.h"
 
 namespace audit {
 
@@ -26,29 +28,36 @@ struct BadRecord {
 struct Verification {
   std::uint64_t records = 0;
   std::uint64_t first_seq = 0;  // 0: no record at all
+  std::string first_time;       // RFC 3339, as it stands in the record
+  std::string last_time;
+  std::size_t files = 0;        // that were read
   std::optional<BadRecord> bad; // the first one
   Head head;                    // of the last good record
+  // The last file's last line has no newline: it is being written, or a kill tore it. Not judged.
+  std::optional<BadRecord> torn;
+  // The known head is older than all that is here, so that it says nothing about it.
+  bool head_is_older = false;
+  // A file could not be read: what was found holds for those before it.
+  std::optional<std::string> unreadable;
 };
 
-// One line after the other, without any I/O.
-class ChainCheck {
- public:
-  // `line` without its newline; why it does not fit, or nullopt.
-  std::optional<std::string> next(std::string_view line);
-  std::uint64_t records() const { return records_; }
-  std::uint64_t first_seq() const { return first_seq_; }
-  const Head& head() const { return head_; }
-
- private:
-  Sha256 sha_;
-  Head head_;
-  std::uint64_t records_ = 0;
-  std::uint64_t first_seq_ = 0;
-};
-
-// `files` oldest first, as chain_files() gives them. `stored`: the head that the store knows; the
-// chain must reach it and hold that very line (a cut-off end is found by this alone).
+// `known`: the head that the store, the daemon or the operator knows; the chain must reach it and
+// hold that very line (a cut-off end is found by this alone).
+Verification verify(LogFiles files, const std::optional<Head>& known = std::nullopt);
 Verification verify(std::span<const std::filesystem::path> files,
-                    const std::optional<Head>& stored = std::nullopt);
+                    const std::optional<Head>& known = std::nullopt);
+
+// A line as the chain sees it.
+struct ChainLine {
+  std::filesystem::path file;
+  std::uint64_t number = 0;
+  std::optional<Link> link;  // nullopt: no record
+  std::string hash;
+};
+// `before` was fine, `line` does not fit behind it: which of the two is at fault, and why.
+// `following`: the lines behind, as many as there are up to `lines_looked_at`. Pure.
+inline constexpr std::size_t lines_looked_at = 64;
+BadRecord diagnose(const ChainLine& before, const ChainLine& line,
+                   std::span<const ChainLine> following, const std::optional<Head>& known);
 
 }  // namespace audit

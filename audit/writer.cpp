@@ -120,6 +120,9 @@ base::Result<Tail, base::Error> Writer::repair(std::uint64_t known_seq, std::str
   if (tail->whole > 0) return tail;
   const std::vector<RotatedFile> rotated = rotated_files(options_.path);
   if (rotated.empty()) return tail;
+  if (is_compressed(rotated.back().path)) {
+    return read_compressed_tail(rotated.back().path, known_seq);
+  }
   const int fd = ::open(rotated.back().path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return base::fail(rotated.back().path.string() + ": " + std::strerror(errno));
   auto older = read_tail(fd, known_seq);

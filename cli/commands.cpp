@@ -8,6 +8,12 @@
 #include "base/encode.h"
 #include "cli/check_command.h"
 #include "cli/own_command.h"
+#include "cli/audit_query.h"
+#include "cli/audit_verify.h"
+#include "cli/doctor.h"
+#include "cli/policy_cache.h"
+#include "cli/policy_generate.h"
+#include "cli/policy_lint.h"
 #include "cli/report_own.h"
 #include "cli/report_read.h"
 #include "cli/snippet_command.h"
@@ -35,14 +41,15 @@ struct Commands {
   ReportRead report_read;
   ReportOwn report_own;
   Snippet snippet;
+  CLI::App* audit = nullptr;
+  PolicyCache policy_cache;
+  PolicyLint policy_lint;
+  PolicyGenerate policy_generate;
+  AuditQuery audit_query;
+  AuditVerify audit_verify;
+  Doctor doctor;
   std::string file;
 };
-
-void take_config(CLI::App& command, std::string& file) {
-  command.add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")
-      ->type_name("FILE")
-      ->capture_default_str();
-}
 
 void describe_report(Commands& commands) {
   commands.report = commands.app.add_subcommand("report", "TLS reports (RFC 8460)");
@@ -53,6 +60,30 @@ void describe_report(Commands& commands) {
       "  sternpost report read report.json.gz");
   add_report_own(*commands.report, commands.report_own, commands.file);
   add_report_read(*commands.report, commands.report_read, commands.file);
+}
+
+void describe_policy(Commands& commands) {
+  CLI::App* const policy =
+      commands.app.add_subcommand("policy", "MTA-STS policies (RFC 8461): of others, and your own");
+  policy->require_subcommand(1);
+  policy->footer(
+      "Examples:\n"
+      "  sternpost policy list\n"
+      "  sternpost policy lint mta-sts.txt");
+  add_policy_cache(*policy, commands.policy_cache, commands.file);
+  add_policy_lint(*policy, commands.policy_lint, commands.file);
+  add_policy_generate(*policy, commands.policy_generate, commands.file);
+}
+
+void describe_audit(Commands& commands) {
+  commands.audit = commands.app.add_subcommand("audit", "The enforcement log");
+  commands.audit->require_subcommand(1);
+  commands.audit->footer(
+      "Examples:\n"
+      "  sternpost audit query --since 2h --verdict deferred\n"
+      "  sternpost audit verify");
+  add_audit_query(*commands.audit, commands.audit_query, commands.file);
+  add_audit_verify(*commands.audit, commands.audit_verify, commands.file);
 }
 
 void describe(Commands& commands, const World& world) {
@@ -100,6 +131,9 @@ void describe(Commands& commands, const World& world) {
   add_check(commands.app, commands.check, commands.file);
   add_own(commands.app, commands.own, commands.file);
   describe_report(commands);
+  describe_policy(commands);
+  describe_audit(commands);
+  add_doctor(commands.app, commands.doctor, commands.file);
   add_snippet(commands.app, commands.snippet, commands.file);
 }
 
@@ -154,7 +188,55 @@ int config_check(const std::string& file, const Terminal& terminal, const World&
   return exit_fine;
 }
 
+int dispatch(const Commands& commands, const Terminal& terminal, const World& world) {
+  if (commands.serve->parsed()) return world.serve(commands.file);
+  if (commands.config_check->parsed()) return config_check(commands.file, terminal, world);
+  if (commands.check.command->parsed()) {
+    return check_command(commands.check, commands.file, terminal, world);
+  }
+  if (commands.own.command->parsed()) {
+    return own_command(commands.own, commands.file, terminal, world);
+  }
+  if (commands.report_own.parsed()) {
+    return report_own(commands.report_own, commands.file, terminal, world);
+  }
+  std::istringstream nothing;
+  std::istream& in = world.in ? *world.in : nothing;
+  if (commands.report_read.command->parsed()) {
+    return report_read(commands.report_read, terminal, in);
+  }
+  if (commands.policy_cache.parsed()) {
+    return policy_cache(commands.policy_cache, commands.file, terminal, world);
+  }
+  if (commands.policy_lint.command->parsed()) {
+    return policy_lint(commands.policy_lint, terminal, in);
+  }
+  if (commands.policy_generate.command->parsed()) {
+    return policy_generate(commands.policy_generate, terminal, world);
+  }
+  if (commands.audit_query.command->parsed()) {
+    return audit_query(commands.audit_query, commands.file, terminal, world);
+  }
+  if (commands.audit_verify.command->parsed()) {
+    return audit_verify(commands.audit_verify, commands.file, terminal, world);
+  }
+  if (commands.doctor.command->parsed()) {
+    return doctor(commands.doctor, commands.file, terminal, world);
+  }
+  if (commands.snippet.command->parsed()) {
+    return snippet_command(commands.snippet, commands.file, terminal, world);
+  }
+  terminal.out << config::defaults_toml();
+  return exit_fine;
+}
+
 }  // namespace
+
+void take_config(CLI::App& command, std::string& file) {
+  command.add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")
+      ->type_name("FILE")
+      ->capture_default_str();
+}
 
 bool print_issues(const config::LoadResult& result, const Terminal& terminal) {
   const auto print = [&](const config::Issue& issue, std::string_view kind, const char* colour) {
@@ -181,26 +263,7 @@ int run(const std::vector<std::string>& arguments, const Terminal& terminal, con
     }
     return wrong_usage(commands.app, error, terminal);
   }
-  if (commands.serve->parsed()) return world.serve(commands.file);
-  if (commands.config_check->parsed()) return config_check(commands.file, terminal, world);
-  if (commands.check.command->parsed()) {
-    return check_command(commands.check, commands.file, terminal, world);
-  }
-  if (commands.own.command->parsed()) {
-    return own_command(commands.own, commands.file, terminal, world);
-  }
-  if (commands.report_own.parsed()) {
-    return report_own(commands.report_own, commands.file, terminal, world);
-  }
-  if (commands.report_read.command->parsed()) {
-    std::istringstream nothing;
-    return report_read(commands.report_read, terminal, world.in ? *world.in : nothing);
-  }
-  if (commands.snippet.command->parsed()) {
-    return snippet_command(commands.snippet, commands.file, terminal, world);
-  }
-  terminal.out << config::defaults_toml();
-  return exit_fine;
+  return dispatch(commands, terminal, world);
 }
 
 }  // namespace cli

@@ -9,11 +9,17 @@
 #include <string>
 #include <vector>
 
+#include "audit/chain.h"
 #include "base/clock.h"
 #include "check/own_run.h"
 #include "check/run.h"
 #include "config/load.h"
 #include "proxy/control.h"
+#include "proxy/doctor.h"
+
+namespace CLI {
+class App;
+}
 
 namespace cli {
 
@@ -54,6 +60,17 @@ struct World {
       const config::Config& config, const check::OwnOptions& options,
       const check::Progress& progress)>
       own;
+  // The same for the policy cache.
+  std::function<base::Result<nlohmann::json, proxy::DaemonError>(const config::Config& config,
+                                                                 const nlohmann::json& request)>
+      policy;
+  // The last record of the enforcement log that the daemon or the store knows.
+  std::function<base::Result<std::optional<audit::Head>, proxy::DaemonError>(
+      const config::Config& config)>
+      known_head;
+  std::function<std::vector<proxy::Finding>(const config::Config& config,
+                                            const proxy::DoctorQuestions& questions)>
+      doctor;
   // What a shell command prints on standard output; `snippet` asks for an MTA's version.
   std::function<std::string(const std::string& command)> shell;
   std::istream* in = nullptr;  // standard input; nullptr: an empty one
@@ -61,6 +78,9 @@ struct World {
 
 // `arguments` without the program's name. Never throws for anything in them.
 int run(const std::vector<std::string>& arguments, const Terminal& terminal, const World& world);
+
+// Adds -c, --config to a command; its value goes to `file`, which holds the default.
+void take_config(CLI::App& command, std::string& file);
 
 // Prints every mistake and warning; whether there were no mistakes.
 bool print_issues(const config::LoadResult& result, const Terminal& terminal);

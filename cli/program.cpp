@@ -10,7 +10,9 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "proxy/known_head.h"
 #include "proxy/offline.h"
+#include "proxy/offline_policy.h"
 #include "proxy/serve.h"
 #include "proxy/tls_client.h"
 
@@ -80,6 +82,14 @@ int program(int argc, char** argv, const base::Clock& clock) {
     };
     world.report = [&clock](const config::Config& config, const nlohmann::json& request) {
       return proxy::report_command(config, clock, request);
+    };
+    world.policy = [&clock](const config::Config& config, const nlohmann::json& request) {
+      return proxy::policy_command(config, clock, request);
+    };
+    world.known_head = proxy::known_head;
+    world.doctor = [&clock](const config::Config& config,
+                            const proxy::DoctorQuestions& questions) {
+      return proxy::examine(config, clock, questions);
     };
     world.serve = [&clock](const std::string& path) { return proxy::serve(path, clock); };
     world.shell = output_of;

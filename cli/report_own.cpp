@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/encode.h"
+#include "cli/print.h"
 #include "report/composer.h"
 #include "tlsrpt/sum_words.h"
 
@@ -26,33 +27,19 @@ void take_common(CLI::App& command, ReportOwn& options, std::string& file) {
   command.add_flag("--json", options.json, "Print JSON");
 }
 
-std::string padded(std::string text, std::size_t width, bool right = false) {
-  if (text.size() >= width) return text;
-  const std::string gap(width - text.size(), ' ');
-  return right ? gap + text : text + gap;
-}
-
-// Without a daemon nothing has replaced what is no UTF-8 in an answer or a record.
-std::string in_ascii(const json& value, int indent) {
-  return base::json_in_ascii(value.dump(indent, ' ', false, json::error_handler_t::replace));
-}
-
 // ---- list ---------------------------------------------------------------------------------------
 
 std::string raw_text(const json& value) {
   return value.is_string() ? value.get<std::string>() : std::string();
 }
 
-// Much of it comes from MX hosts, endpoints and the DNS: a terminal must not obey it.
-std::string text_of(const json& value) { return tlsrpt::without_controls(raw_text(value)); }
-
-void print_endpoint(const json& endpoint, std::ostream& out) {
-  out << "    " << text_of(endpoint["uri"]) << ": " << text_of(endpoint["state"]);
+std::string endpoint_line(const json& endpoint) {
+  std::string line = "    " + text_of(endpoint["uri"]) + ": " + text_of(endpoint["state"]);
   const auto attempts = endpoint["attempts"].get<std::uint64_t>();
-  if (attempts > 0) out << " after " << attempts << (attempts == 1 ? " try" : " tries");
-  if (!endpoint["answer"].is_null()) out << ": " << text_of(endpoint["answer"]);
-  if (!endpoint["next"].is_null()) out << "; next try " << text_of(endpoint["next"]);
-  out << '\n';
+  if (attempts > 0) line += " after " + counted(attempts, "try", "tries");
+  if (!endpoint["answer"].is_null()) line += ": " + text_of(endpoint["answer"]);
+  if (!endpoint["next"].is_null()) line += "; next try " + text_of(endpoint["next"]);
+  return line;
 }
 
 void print_list(const json& reply, std::ostream& out) {
@@ -63,19 +50,14 @@ void print_list(const json& reply, std::ostream& out) {
     out << "Kept and not sent: " << text_of(reply["not_sending"]) << '\n';
   }
   if (reports.empty()) return;
-  std::size_t width = 6;
-  for (const json& one : reports) width = std::max(width, text_of(one["domain"]).size());
-  out << padded("DOMAIN", width) << "  SUCCESSES  FAILURES  STATE\n";
+  Table table({"DOMAIN", "SUCCESSES#", "FAILURES#", "STATE"}, out);
   for (const json& one : reports) {
-    out << padded(text_of(one["domain"]), width) << "  "
-        << padded(std::to_string(one["successes"].get<std::uint64_t>()), 9, true) << ' '
-        << padded(std::to_string(one["failures"].get<std::uint64_t>()), 9, true) << "  "
-        << text_of(one["state"]);
-    const std::string state = text_of(one["state"]);
-    if (!one["next"].is_null() && state == "waiting") out << " until " << text_of(one["next"]);
-    if (!one["why"].is_null()) out << ": " << text_of(one["why"]);
-    out << '\n';
-    for (const json& endpoint : one["endpoints"]) print_endpoint(endpoint, out);
+    std::string state = text_of(one["state"]);
+    if (!one["next"].is_null() && state == "waiting") state += " until " + text_of(one["next"]);
+    if (!one["why"].is_null()) state += ": " + text_of(one["why"]);
+    table.add({text_of(one["domain"]), std::to_string(one["successes"].get<std::uint64_t>()),
+               std::to_string(one["failures"].get<std::uint64_t>()), std::move(state)});
+    for (const json& endpoint : one["endpoints"]) table.line(endpoint_line(endpoint));
   }
 }
 
@@ -149,7 +131,7 @@ void print_send(const json& reply, const Terminal& terminal) {
     terminal.out << text_of(one["domain"]) << ": " << text_of(one["state"]);
     if (!one["why"].is_null()) terminal.out << ": " << text_of(one["why"]);
     terminal.out << '\n';
-    for (const json& endpoint : one["endpoints"]) print_endpoint(endpoint, terminal.out);
+    for (const json& endpoint : one["endpoints"]) terminal.out << endpoint_line(endpoint) << '\n';
   }
   const auto left = reply["left"].get<std::uint64_t>();
   if (left > 0) terminal.err << left << " reports were not tried yet: call again\n";

@@ -8,6 +8,7 @@
 
 #include "dns/await.h"
 #include "dns/decode.h"
+#include "policy/sts_restore.h"
 
 namespace policy {
 
@@ -105,7 +106,7 @@ class StsEngine::Core : public std::enable_shared_from_this<Core> {
   bool restore(store::PolicyRow row);
   asio::awaitable<StsState> ask(base::Domain domain, Wish wish, std::chrono::milliseconds wait);
   std::optional<StsState> known(const base::Domain& domain);
-  bool purge(const base::Domain& domain);
+  bool purge(const base::Domain& domain, std::string why);
   void post_tick();
   void run_ticks();
   const StsCache& cache() const { return cache_; }
@@ -166,21 +167,14 @@ base::Result<std::size_t, base::Error> StsEngine::Core::load() {
 bool StsEngine::Core::restore(store::PolicyRow row) {
   const auto domain = base::Domain::parse(row.domain);
   if (!domain) return false;
-  auto policy = parse_sts_policy(row.body);
-  if (!policy) {
-    event(StsEvent::Kind::restore_failed, *domain,
-          "the stored policy cannot be read: " + words(policy.error()), true);
+  const std::string name = row.domain;
+  auto entry = entry_of(std::move(row));
+  if (!entry) {
+    event(StsEvent::Kind::restore_failed, *domain, entry.error().text, true);
     return false;
   }
-  StsEntry entry;
-  entry.policy = std::move(*policy);
-  entry.id = std::move(row.id);
-  entry.fetched = row.fetched;
-  entry.expires = std::min(row.expires, row.fetched + entry.policy.max_age);
-  entry.txt_checked = row.txt_checked;
-  entry.refresh_failures = row.refresh_failures;
-  if (cache_.restore(*domain, std::move(entry), now())) return true;
-  parts_.store->erase_policy(row.domain);
+  if (cache_.restore(*domain, std::move(*entry), now())) return true;
+  parts_.store->erase_policy(name);
   return false;
 }
 
@@ -230,11 +224,12 @@ asio::awaitable<StsState> StsEngine::Core::ask(base::Domain domain, Wish wish,
   co_return unfinished(domain, *progress);
 }
 
-bool StsEngine::Core::purge(const base::Domain& domain) {
+bool StsEngine::Core::purge(const base::Domain& domain, std::string why) {
   const bool was = cache_.purge(domain);
   if (parts_.store != nullptr) parts_.store->erase_policy(domain.str());
-  asio::post(home(), [self = shared_from_this(), domain, was] {
-    self->event(StsEvent::Kind::purged, domain, was ? "was cached" : "was not cached");
+  if (!was) return false;
+  asio::post(home(), [self = shared_from_this(), domain, why = std::move(why)] {
+    self->event(StsEvent::Kind::purged, domain, why);
   });
   return was;
 }
@@ -501,7 +496,9 @@ std::optional<StsListed> StsEngine::show(const base::Domain& domain) const {
   return StsListed{domain, std::move(*entry)};
 }
 
-bool StsEngine::purge(const base::Domain& domain) { return core_->purge(domain); }
+bool StsEngine::purge(const base::Domain& domain, std::string why) {
+  return core_->purge(domain, std::move(why));
+}
 std::size_t StsEngine::size() const { return core_->cache().size(); }
 
 }  // namespace policy

@@ -84,8 +84,9 @@ class StsEngine {
   // What is cached now, without any look-up. Any thread.
   std::vector<StsListed> list() const;
   std::optional<StsListed> show(const base::Domain& domain) const;
-  // Forgets the domain, in memory and store. False: no policy was cached. Any thread.
-  bool purge(const base::Domain& domain);
+  // Forgets the domain, in memory and store; one event says `why`. False: no policy was cached, and
+  // there is no event. Any thread.
+  bool purge(const base::Domain& domain, std::string why);
   std::size_t size() const;
 
   // One round of what start() does every `tick`; any thread.

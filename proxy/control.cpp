@@ -199,7 +199,9 @@ base::Result<json, DaemonError> ask_daemon(const config::Path& socket, const jso
   if (reply.contains("error")) {
     const auto& error = reply["error"];
     const std::string words = error.is_string() ? error.get<std::string>() : error.dump();
-    return base::fail(DaemonError{false, words});
+    const auto status = reply.find("status");
+    const bool told = status != reply.end() && status->is_number_unsigned();
+    return base::fail(DaemonError{false, words, told ? status->get<int>() : 1});
   }
   reply.erase("ok");  // the socket's own word; without a daemon the answer has none
   // Named: nlohmann's json converts into anything.

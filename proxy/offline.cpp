@@ -15,25 +15,16 @@ using nlohmann::json;
 namespace {
 
 constexpr std::chrono::minutes daemon_wait{5};
-constexpr std::chrono::milliseconds lock_wait{2000};  // another command may have it
 
 DaemonError away(const std::string& text, int status = EX_UNAVAILABLE) {
   return {true, text, status};
-}
-
-// What a command leaves in the state directory must be the daemon's to use.
-std::optional<DaemonError> not_the_owner(const config::Path& state_dir) {
-  struct stat status {};
-  if (::stat(state_dir.c_str(), &status) != 0 || status.st_uid == ::geteuid()) return std::nullopt;
-  return away("no daemon answers; without one run this as the owner of " + state_dir.string() +
-              ", such as: runuser -u sternpost -- sternpost report …");
 }
 
 base::Result<json, DaemonError> run_here(const config::Config& config, const base::Clock& clock,
                                          const json& request) {
   if (!config.tls_rpt.enabled) return base::fail(DaemonError{false, "tls_rpt.enabled is false"});
   if (auto other = not_the_owner(config.server.state_dir)) return base::fail(std::move(*other));
-  auto lock = take_state_lock(config.server.state_dir, LockHolder::command, lock_wait);
+  auto lock = take_state_lock(config.server.state_dir, LockHolder::command, command_lock_wait);
   if (!lock) return base::fail(away(lock.error().text, lock.error().status));
   store::SqliteOptions options;
   options.file = config.store.sqlite_file().string();
@@ -66,6 +57,13 @@ base::Result<json, DaemonError> run_here(const config::Config& config, const bas
 }
 
 }  // namespace
+
+std::optional<DaemonError> not_the_owner(const config::Path& state_dir) {
+  struct stat status {};
+  if (::stat(state_dir.c_str(), &status) != 0 || status.st_uid == ::geteuid()) return std::nullopt;
+  return away("no daemon answers; without one run this as the owner of " + state_dir.string() +
+              ", such as: runuser -u sternpost -- sternpost …");
+}
 
 base::Result<json, DaemonError> report_command(const config::Config& config,
                                                const base::Clock& clock, const json& request) {

@@ -16,4 +16,11 @@ base::Result<nlohmann::json, DaemonError> report_command(const config::Config& c
                                                          const base::Clock& clock,
                                                          const nlohmann::json& request);
 
+// What a command leaves in the state directory must be the daemon's to use: the error where who
+// runs it is not the owner.
+std::optional<DaemonError> not_the_owner(const config::Path& state_dir);
+
+// How long a command waits for another that has the state lock.
+inline constexpr std::chrono::milliseconds command_lock_wait{2000};
+
 }  // namespace proxy

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstring>
 
@@ -24,7 +23,7 @@ constexpr std::chrono::milliseconds busy_timeout{5000};
 // A daemon that ends may still have the lock; one that runs on keeps it.
 constexpr std::chrono::milliseconds lock_wait{5000};
 
-constexpr std::string_view command_word = "a report command";
+constexpr std::string_view command_word = "a command";
 
 StartError unavailable(std::string text) { return {EX_UNAVAILABLE, std::move(text)}; }
 
@@ -55,6 +54,19 @@ dns::UnboundOptions resolver_options(const config::Dns& dns, bool validating) {
   return options;
 }
 
+// A log line names them as long as the log is kept, a report as long as it is.
+std::chrono::days strings_kept(const config::Config& config) {
+  const auto longest = std::max(config.log.retention, config.tls_rpt.keep);
+  return std::chrono::ceil<std::chrono::days>(longest) + std::chrono::days(2);
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
+    boost::asio::io_context& home, const config::Config& config, bool validating) {
+  return dns::UnboundResolver::create(home, resolver_options(config.dns, validating));
+}
+
 audit::LogOptions log_options(const config::Log& log, const std::string& start_reason,
                               std::function<void()> before_write) {
   audit::LogOptions options;
@@ -67,49 +79,6 @@ audit::LogOptions log_options(const config::Log& log, const std::string& start_r
                            : audit::OnFailure::proceed;
   options.start_reason = start_reason;
   return options;
-}
-
-// A log line names them as long as the log is kept, a report as long as it is.
-std::chrono::days strings_kept(const config::Config& config) {
-  const auto longest = std::max(config.log.retention, config.tls_rpt.keep);
-  return std::chrono::ceil<std::chrono::days>(longest) + std::chrono::days(2);
-}
-
-}  // namespace
-
-// The head of the log's chain as a value of the store: "SEQ HASH".
-class Services::StoredHead final : public audit::ChainHead {
- public:
-  explicit StoredHead(store::Store& store) : store_(store) {}
-
-  base::Result<std::optional<audit::Head>, base::Error> load() override {
-    auto text = store_.value(key);
-    if (!text) return base::fail(std::move(text.error()));
-    if (!*text) return std::optional<audit::Head>();
-    const std::string& value = **text;
-    const std::size_t space = value.find(' ');
-    audit::Head head;
-    const char* const end = value.data() + std::min(space, value.size());
-    const auto read = std::from_chars(value.data(), end, head.seq);
-    if (read.ec != std::errc() || read.ptr != end || space == std::string::npos) {
-      return base::fail("the head of the enforcement log in the store is not readable");
-    }
-    head.hash = value.substr(space + 1);
-    return std::optional<audit::Head>(std::move(head));
-  }
-  base::Result<void, base::Error> save(const audit::Head& head) override {
-    store_.put_value(key, std::to_string(head.seq) + " " + head.hash);
-    return {};
-  }
-
- private:
-  static constexpr const char* key = "audit.head";
-  store::Store& store_;
-};
-
-base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
-    boost::asio::io_context& home, const config::Config& config, bool validating) {
-  return dns::UnboundResolver::create(home, resolver_options(config.dns, validating));
 }
 
 policy::StsFetchSettings fetch_settings(const config::Config& config) {
@@ -189,7 +158,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   if (!plain) return base::fail(StartError{EX_CONFIG, plain.error().text});
   made->plain_resolver_ = std::move(*plain);
 
-  made->head_ = std::make_unique<StoredHead>(*made->store_);
+  made->head_ = std::make_unique<audit::StoredHead>(*made->store_);
   // A digest in the log whose strings a kill has lost would say nothing: strings first.
   Services* const self = made.get();
   auto strings_first = [self] {
@@ -275,16 +244,20 @@ void Services::keep_policy(const tlsrpt::Policy& policy, const std::string& dige
   strings_posted_ = true;
 }
 
-void Services::record(const policy::StsEvent& event) {
-  const std::string text =
-      event.domain + ": " + std::string(policy::to_string(event.kind)) + ": " + event.text;
-  base::log(event.alert ? base::LogLevel::warn : base::LogLevel::info, "", text);
+audit::Record record_of(const policy::StsEvent& event) {
   audit::Record record;
   record.event = audit::Event::policy;
   record.policy_type = "sts";
   record.reason = std::string(policy::to_string(event.kind)) + ": " + event.text;
   if (const auto domain = base::Domain::parse(event.domain)) record.domain = *domain;
-  log_->append(record);
+  return record;
+}
+
+void Services::record(const policy::StsEvent& event) {
+  const std::string text =
+      event.domain + ": " + std::string(policy::to_string(event.kind)) + ": " + event.text;
+  base::log(event.alert ? base::LogLevel::warn : base::LogLevel::info, "", text);
+  log_->append(record_of(event));
 }
 
 base::Result<void, base::Error> Services::adopt(const config::Config& config) {

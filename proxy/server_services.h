@@ -8,6 +8,7 @@
 #include <string>
 
 #include "audit/log.h"
+#include "audit/stored_head.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "dns/unbound_resolver.h"
@@ -35,8 +36,13 @@ base::Result<Descriptor, StartError> take_state_lock(const config::Path& state_d
 // As [dns] has it; not validating only for exceptions that say so.
 base::Result<std::unique_ptr<dns::UnboundResolver>, base::Error> make_resolver(
     boost::asio::io_context& home, const config::Config& config, bool validating);
-policy::StsFetchSettings fetch_settings(const config::Config& config);
 policy::AddressOrder address_order(config::IpPreference preference);
+policy::StsFetchSettings fetch_settings(const config::Config& config);
+// As [log] has it; `before_write` as in audit/log.h, or empty.
+audit::LogOptions log_options(const config::Log& log, const std::string& start_reason,
+                              std::function<void()> before_write);
+// What the enforcement log says of an event of the policy cache.
+audit::Record record_of(const policy::StsEvent& event);
 
 class Services {
  public:
@@ -57,7 +63,6 @@ class Services {
   void close(const std::string& reason);
 
  private:
-  class StoredHead;
   explicit Services(const base::Clock& clock);
   base::Result<void, StartError> open_sts(boost::asio::io_context& home,
                                           const config::Config& config);
@@ -72,7 +77,7 @@ class Services {
   std::atomic<std::int64_t> strings_day_{0};  // the last one on which old ones were forgotten
   std::chrono::days strings_kept_{};
   std::unique_ptr<store::SqliteStore> store_;
-  std::unique_ptr<StoredHead> head_;
+  std::unique_ptr<audit::StoredHead> head_;
   std::unique_ptr<audit::EnforcementLog> log_;
   std::unique_ptr<dns::UnboundResolver> resolver_;
   std::unique_ptr<dns::UnboundResolver> plain_resolver_;

@@ -85,14 +85,12 @@ void Database::Close::operator()(sqlite3* db) const { sqlite3_close_v2(db); }
 base::Error Database::error() const { return error_of(db_.get(), file_); }
 
 base::Result<std::unique_ptr<Database>, base::Error> Database::open(
-    const std::string& file, std::chrono::milliseconds busy_timeout) {
+    const std::string& file, int flags, std::chrono::milliseconds busy_timeout) {
   // Nobody asks SQLite how much memory it has, and keeping account of it takes a lock each time.
   [[maybe_unused]] static const int no_accounts = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-  make_private(file);
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(
-      file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+  const int code =
+      sqlite3_open_v2(file.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<Database> database(new Database(file, raw));
   if (code != SQLITE_OK) {
     if (raw == nullptr) return base::fail(file + ": out of memory");
@@ -100,12 +98,26 @@ base::Result<std::unique_ptr<Database>, base::Error> Database::open(
   }
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout.count()));
-  auto set = database->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                               // A page that changes every second is written back once for many
-                               // of them: 80 MB of log at most.
-                               "PRAGMA wal_autocheckpoint=20000;");
+  return database;
+}
+
+base::Result<std::unique_ptr<Database>, base::Error> Database::open(
+    const std::string& file, std::chrono::milliseconds busy_timeout) {
+  make_private(file);
+  auto database = open(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, busy_timeout);
+  if (!database) return database;
+  auto set = (*database)->execute(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+      // A page that changes every second is written back once for many of them: 80 MB of log at
+      // most.
+      "PRAGMA wal_autocheckpoint=20000;");
   if (!set) return base::fail(std::move(set.error()));
   return database;
+}
+
+base::Result<std::unique_ptr<Database>, base::Error> Database::open_to_read(
+    const std::string& file, std::chrono::milliseconds busy_timeout) {
+  return open(file, SQLITE_OPEN_READONLY, busy_timeout);
 }
 
 base::Result<void, base::Error> Database::execute(const char* sql) {

@@ -44,10 +44,15 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+inline constexpr std::int64_t application_id = 0x5374706f;  // of our files: "Stpo"
+
 class Database {
  public:
   // Opens or creates with mode 0640; WAL, synchronous=FULL. Not for two threads at once.
   static base::Result<std::unique_ptr<Database>, base::Error> open(
+      const std::string& file, std::chrono::milliseconds busy_timeout);
+  // Opens what is there, and changes nothing in it.
+  static base::Result<std::unique_ptr<Database>, base::Error> open_to_read(
       const std::string& file, std::chrono::milliseconds busy_timeout);
   base::Result<void, base::Error> execute(const char* sql);
   base::Result<Statement, base::Error> prepare(std::string_view sql);
@@ -62,6 +67,8 @@ class Database {
   };
   Database(std::string file, sqlite3* db) : file_(std::move(file)), db_(db) {}
   base::Error error() const;
+  static base::Result<std::unique_ptr<Database>, base::Error> open(
+      const std::string& file, int flags, std::chrono::milliseconds busy_timeout);
 
   std::string file_;
   std::unique_ptr<sqlite3, Close> db_;

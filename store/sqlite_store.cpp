@@ -1,13 +1,13 @@
 #include "store/sqlite_store.h"
 
 #include "store/database.h"
+#include "store/sqlite_reader.h"
 
 namespace store {
 
 namespace {
 
 constexpr std::size_t batch_size = 2000;
-constexpr std::int64_t application_id = 0x5374706f;  // "Stpo"
 constexpr std::int64_t schema_version = 2;
 
 constexpr const char* schema_1 = R"(
@@ -66,9 +66,6 @@ std::chrono::sys_days to_day(std::int64_t number) {
   return std::chrono::sys_days(std::chrono::days(number));
 }
 std::int64_t to_number(base::WallTime time) { return time.time_since_epoch().count(); }
-base::WallTime to_time(std::int64_t number) {
-  return base::WallTime(std::chrono::milliseconds(number));
-}
 
 // The file is ours, undamaged and of this schema; an empty one gets it.
 Outcome prepare_schema(Database& db, const std::string& file) {
@@ -357,36 +354,15 @@ void SqliteStore::finish(Batch batch, const Outcome& outcome) {
 base::Result<void, base::Error> SqliteStore::each_policy(
     const std::function<void(PolicyRow row)>& take) {
   const std::lock_guard<std::mutex> held(reading_);
-  auto statement = reader_->prepare(
-      "SELECT domain, id, body, fetched, expires, txt_checked, refresh_failures FROM policy");
-  if (!statement) return base::fail(std::move(statement.error()));
-  while (true) {
-    auto more = statement->step();
-    if (!more) return base::fail(std::move(more.error()));
-    if (!*more) break;
-    PolicyRow row;
-    row.domain = statement->text(0);
-    row.id = statement->text(1);
-    row.body = statement->text(2);
-    row.fetched = to_time(statement->number(3));
-    row.expires = to_time(statement->number(4));
-    row.txt_checked = to_time(statement->number(5));
-    row.refresh_failures = static_cast<std::uint32_t>(statement->number(6));
-    take(std::move(row));
-  }
+  auto read = read_policies(*reader_, take);
+  if (!read) return read;
   // The pages that were read are not wanted again: two megabytes.
   return reader_->execute("PRAGMA shrink_memory");
 }
 
 base::Result<std::optional<std::string>, base::Error> SqliteStore::value(const std::string& key) {
   const std::lock_guard<std::mutex> held(reading_);
-  auto statement = reader_->prepare("SELECT text FROM value WHERE key = ?1");
-  if (!statement) return base::fail(std::move(statement.error()));
-  auto row = statement->bind(1, key).step();
-  if (!row) return base::fail(std::move(row.error()));
-  std::optional<std::string> found;
-  if (*row) found = statement->text(0);
-  return found;
+  return read_value(*reader_, key);
 }
 
 base::Result<std::vector<std::pair<std::string, std::string>>, base::Error> SqliteStore::values(

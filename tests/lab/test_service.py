@@ -68,7 +68,7 @@ class WaitsForACommand(LabCase):
                          {"listen": [{"protocol": "lmtp", "address": "127.0.0.1:10098"}]})
         os.makedirs(part.path("state"))
         with open(part.path("state", "lock"), "w", encoding="ascii") as lock:
-            lock.write("a report command, process 7")
+            lock.write("a command, process 7")
             lock.flush()
             fcntl.flock(lock, fcntl.LOCK_EX)
             release = threading.Timer(7, lambda: fcntl.flock(lock, fcntl.LOCK_UN))
@@ -77,12 +77,12 @@ class WaitsForACommand(LabCase):
             release.join()
         told = [x for x in part.log.splitlines() if "which is waited for" in x]
         self.assertEqual(len(told), 1, part.log)
-        self.assertIn("a report command, process 7", told[0])
+        self.assertIn("a command, process 7", told[0])
         with open(part.path("state", "lock"), encoding="ascii") as lock:
             self.assertEqual(lock.read(), f"serve, process {part.pid}")
         self.assertEqual(part.stop(), 0)
         with open(part.path("state", "lock"), "w", encoding="ascii") as lock:
-            lock.write("a report command, process 7")
+            lock.write("a command, process 7")
             lock.flush()
             fcntl.flock(lock, fcntl.LOCK_EX)
             process = subprocess.Popen([binary(), "serve", "-c", part.config_file],

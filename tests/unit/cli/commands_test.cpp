@@ -111,8 +111,9 @@ TEST_CASE("wrong usage is told in one line, with the words that are wrong") {
   const auto told = [](const Lines& arguments, const std::string& err) {
     CHECK(run(arguments).err == err + " --help\n");
   };
-  const std::string commands = "; the commands are serve, config, check, own, report, snippet; see "
-                               "sternpost";
+  const std::string commands =
+      "; the commands are serve, config, check, own, report, policy, audit, doctor, snippet; see "
+      "sternpost";
   told({}, "sternpost: a command is missing" + commands);
   told({"list"}, "sternpost: no command list" + commands);
   told({"-x"}, "sternpost: no option -x" + commands);

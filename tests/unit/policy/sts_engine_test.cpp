@@ -467,8 +467,13 @@ TEST_CASE("list, show, refresh and purge for the operator") {
   run(world.context, engine.refresh(world.a, 20s));
   run(world.context, engine.refresh(world.a, 20s));
   CHECK(world.publisher.fetches == 4);
-  CHECK(engine.purge(world.a));
-  CHECK_FALSE(engine.purge(world.a));
+  const std::size_t before = world.events.size();
+  CHECK(engine.purge(world.a, "by a test"));
+  CHECK_FALSE(engine.purge(world.a, "again"));
+  world.settle();
+  REQUIRE(world.events.size() == before + 1);
+  CHECK(world.events.back().kind == policy::StsEvent::Kind::purged);
+  CHECK(world.events.back().text == "by a test");
   CHECK(world.store.rows.empty());
   CHECK(engine.list().empty());
 }

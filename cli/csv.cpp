@@ -1,0 +1,47 @@
+#include "cli/csv.h"
+
+#include <algorithm>
+#include <array>
+
+namespace cli {
+
+namespace {
+
+// What begins a formula, also in the full-width forms that some spreadsheets take for them, and
+// what spreadsheets pass over before they look.
+constexpr std::array<std::string_view, 11> formula_starts{
+    "=", "+", "-", "@", "\t", "\r", "\n", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D",
+    "\xEF\xBC\xA0"};
+
+bool is_formula(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(' ');
+  if (begin == std::string_view::npos) return false;
+  const std::string_view rest = text.substr(begin);
+  return std::ranges::any_of(formula_starts,
+                             [rest](std::string_view start) { return rest.starts_with(start); });
+}
+
+}  // namespace
+
+std::string csv_cell(std::string_view text) {
+  std::string cell = is_formula(text) ? "'" : "";
+  cell += text;
+  if (cell.find_first_of(",\"\r\n") == std::string::npos && cell.find('\'') != 0) return cell;
+  std::string quoted = "\"";
+  for (const char c : cell) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+std::string csv_line(const std::vector<std::string>& cells) {
+  std::string line;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (i > 0) line += ',';
+    line += csv_cell(cells[i]);
+  }
+  return line + "\r\n";
+}
+
+}  // namespace cli

@@ -1,0 +1,201 @@
+#!/usr/bin/python3
+"""`doctor` against the lab's own names and hosts: everything fine, and each thing wrong in turn."""
+
+import datetime
+import json
+import os
+import pty
+import re
+import subprocess
+
+from lab.case import LabCase, main
+from lab.procs import run
+
+
+class Doctor(LabCase):
+    """Names in every state of DNSSEC, a partner with MX and policy."""
+
+    @classmethod
+    def publish(cls, lab):
+        cls.good = lab.domain("good.example", {"tlsa": "3 1 1"}, sts="enforce")
+        cls.bogus = lab.domain("bogus.example", signing="bogus")
+        cls.plain = lab.domain("plain.example", signing=None)
+        cls.lost = lab.domain("lost.example", {"listen": False})
+        cls.key = lab.path("dkim.pem")
+        run("openssl", "genrsa", "-out", cls.key, "2048")
+        public = run("openssl", "rsa", "-in", cls.key, "-pubout", stderr=subprocess.DEVNULL)
+        body = "".join(public.decode().split("\n")[1:-2])
+        halves = [body[:200], body[200:]]
+        lab.domain("reporter.example", extra=[
+            f'good._domainkey TXT "v=DKIM1; k=rsa; s=tlsrpt; p={halves[0]}" "{halves[1]}"',
+            f'mail._domainkey TXT "v=DKIM1; k=rsa; s=email; p={halves[0]}" "{halves[1]}"'])
+
+    def words(self, **changes):
+        """The options that name the lab's own names."""
+        names = {"signed": "mx1.good.example", "bogus": "mx1.bogus.example",
+                 "unsigned": "mx1.plain.example", "partner": "good.example", "user": "root",
+                 **changes}
+        return [x for key, value in names.items() for x in (f"--{key}", value)]
+
+    def doctor(self, **changes):
+        """(status, findings by subject: a list each)."""
+        status, out, err = self.sternpost.run("doctor", "--json", *self.words(**changes))
+        self.assertEqual(err, "")
+        reply = json.loads(out)
+        self.assertEqual(reply["schema"], 1)
+        found = {}
+        for one in reply["findings"]:
+            found.setdefault(one["subject"], []).append(one)
+            if one["health"] == "fail":
+                self.assertTrue(one["remedy"], one)
+        return status, found
+
+    def health(self, subject, want, text="", **changes):
+        """That subject's first finding has this health and these words."""
+        status, found = self.doctor(**changes)
+        one = [x for x in found[subject] if x["health"] == want]
+        self.assertTrue(one, found[subject])
+        self.assertIn(text, one[0]["text"])
+        return status
+
+    def with_config(self, changes, test):
+        """Runs `test` under a changed configuration file; the daemon keeps its own."""
+        before = self.sternpost.config
+        self.sternpost.configure(changes)
+        try:
+            test()
+        finally:
+            self.sternpost.config = before
+            self.sternpost.configure()
+
+    def test_all_is_well(self):
+        status, found = self.doctor()
+        words = {subject: [x["health"] for x in all_of] for subject, all_of in found.items()}
+        self.assertIn(words.pop("clock"), (["pass"], ["warn"]))
+        self.assertIn(words.pop("directories"), (["pass"], ["pass", "warn"]))
+        self.assertEqual(words, {
+            "daemon": ["pass"], "trust anchor": ["pass"], "resolver": ["pass"],
+            "signed name": ["pass"], "bogus name": ["pass"], "unsigned name": ["pass"],
+            "CA store": ["pass"], "port 25": ["pass"], "port 443": ["pass"],
+            "report identity": ["warn"], "enforcement": ["pass"], "exceptions": ["pass"]})
+        self.assertEqual(status, 0)
+
+    def test_text_in_a_pipe_and_on_a_terminal(self):
+        argv = [self.sternpost.binary(), "doctor", "-c", self.sternpost.config_file,
+                *self.words()]
+        self.sternpost.configure()
+        piped = subprocess.run(argv, capture_output=True, text=True, check=False)
+        self.assertEqual((piped.returncode, piped.stderr), (0, ""))
+        self.assertNotIn("\033", piped.stdout)
+        self.assertIn("pass     signed name      mx1.good.example is secure\n", piped.stdout)
+        master, slave = pty.openpty()
+        subprocess.run(argv, stdin=slave, stdout=slave, stderr=slave, check=False,
+                       env={**os.environ, "TERM": "xterm"})
+        os.close(slave)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(master, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+        os.close(master)
+        self.assertIn(b"\033[32mpass\033[0m", shown)
+        text = re.sub(r"\033\[\d+m", "", shown.decode()).replace("\r\n", "\n")
+        self.assertEqual(text.splitlines()[0], piped.stdout.splitlines()[0])
+
+    def test_names_in_the_wrong_state(self):
+        self.assertEqual(self.health("signed name", "fail", "insecure",
+                                     signed="mx1.plain.example"), 1)
+        self.assertEqual(self.health("signed name", "fail", "bogus",
+                                     signed="mx1.bogus.example"), 1)
+        self.assertEqual(self.health("bogus name", "fail", "answered as secure",
+                                     bogus="mx1.good.example"), 1)
+        self.assertEqual(self.health("unsigned name", "fail", "bogus",
+                                     unsigned="mx1.bogus.example"), 1)
+
+    def test_a_wrong_trust_anchor(self):
+        path = self.lab.path("wrong.key")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(". IN DS 1 13 2 " + "ab" * 32 + "\n")
+
+        def test():
+            status, found = self.doctor()
+            self.assertEqual(status, 1)
+            self.assertEqual(found["resolver"][0]["health"], "fail")
+            self.assertEqual(found["signed name"][0]["health"], "fail")
+            self.assertEqual(found["daemon"][0]["health"], "pass")
+        self.with_config({"dns": {"trust_anchor_file": path}}, test)
+
+    def test_nobody_at_port_25(self):
+        self.assertEqual(self.health("port 25", "fail", "Connection refused",
+                                     partner="lost.example"), 1)
+        self.health("port 443", "unknown", "no address", partner="plain.example")
+
+    def test_the_wrong_authorities(self):
+        other = self.lab.pki.stranger.cert.alone
+        self.with_config({"tls": {"ca_file": other}}, lambda: self.assertEqual(
+            self.health("port 443", "fail", "certificate"), 1))
+
+    def test_report_identity(self):
+        for selector, want in (("good", "pass"), ("mail", "fail"), ("none", "fail")):
+            with self.subTest(selector):
+                self.with_config({"tls_rpt": {
+                    "organization_name": "Lab", "contact_info": "tls@reporter.example",
+                    "report_domain": "reporter.example", "dkim_selector": selector,
+                    "dkim_key": self.key}}, lambda want=want: self.health("report identity",
+                                                                          want))
+
+    def test_weakenings_and_exceptions(self):
+        today = datetime.datetime.now(datetime.timezone.utc).date()
+
+        def exception(days):
+            return {"domains": [f"d{days}.example"], "allow": "opportunistic",
+                    "until": today + datetime.timedelta(days=days), "owner": "a@b.example",
+                    "reason": "ticket"}
+
+        def test():
+            status, out, _ = self.sternpost.run("doctor", "--json", *self.words())
+            found = json.loads(out)["findings"]
+            weak = [x["text"] for x in found if x["subject"] == "enforcement"]
+            self.assertEqual(len(weak), 2)
+            self.assertIn("policy.mode = observe", weak[0])
+            ends = [x["health"] for x in found if x["subject"] == "exceptions"]
+            self.assertEqual(ends, ["warn", "warn", "pass"])
+            self.assertEqual(status, 0)
+        self.with_config({"policy": {"mode": "observe", "exception": [
+            exception(-1), exception(3), exception(40)]}, "mta_sts": {"enabled": False}}, test)
+
+    def test_directories(self):
+        self.assertEqual(self.health("directories", "fail", "cannot be written by nobody",
+                                     user="nobody"), 1)
+
+    def test_wrong_usage_and_configuration(self):
+        status, _, err = self.sternpost.run("doctor", "--signed", "a b")
+        self.assertEqual(status, 2)
+        self.assertEqual(len(err.splitlines()), 1)
+        argv = [self.sternpost.binary(), "doctor", "-c", "/nowhere.toml"]
+        self.assertEqual(subprocess.run(argv, capture_output=True, check=False).returncode, 78)
+
+    def test_zz_without_a_daemon(self):
+        self.assertEqual(self.sternpost.stop(), 0)
+        try:
+            self.assertEqual(self.health("daemon", "warn", "none answers"), 0)
+        finally:
+            self.sternpost.start()
+
+    def test_without_dns(self):
+        """Nobody answers: nothing can be told, which is another answer than no."""
+        def test():
+            status, found = self.doctor()
+            self.assertEqual(status, 75)
+            for subject in ("resolver", "signed name", "bogus name", "port 25", "port 443"):
+                self.assertEqual(found[subject][0]["health"], "unknown", found[subject])
+        self.with_config({"dns": {"forwarders": ["127.0.0.99"], "unbound_config": None,
+                                  "timeout": "2s"}}, test)
+
+
+if __name__ == "__main__":
+    main()
