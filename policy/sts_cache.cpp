@@ -95,6 +95,42 @@ std::vector<std::pair<base::Domain, StsEntry>> StsCache::list(base::WallTime now
   return all;
 }
 
+std::vector<std::pair<base::Domain, StsEntry>> StsCache::page(base::WallTime now,
+                                                              const std::string& after,
+                                                              std::size_t most) const {
+  using Place = const std::pair<const base::Domain, Slot>*;
+  const std::shared_lock<std::shared_mutex> held(lock_);
+  std::vector<Place> places;
+  for (const auto& one : slots_) {
+    if (one.second.entry.expires > now && one.first.str() > after) places.push_back(&one);
+  }
+  const auto end = places.begin() + static_cast<std::ptrdiff_t>(std::min(most, places.size()));
+  std::partial_sort(places.begin(), end, places.end(),
+                    [](Place a, Place b) { return a->first.str() < b->first.str(); });
+  std::vector<std::pair<base::Domain, StsEntry>> out;
+  for (auto place = places.begin(); place != end; ++place) {
+    out.emplace_back((*place)->first, (*place)->second.entry);
+  }
+  return out;
+}
+
+StsSummary StsCache::summary(base::WallTime now) const {
+  StsSummary sum;
+  const std::shared_lock<std::shared_mutex> held(lock_);
+  for (const auto& [domain, slot] : slots_) {
+    const StsEntry& entry = slot.entry;
+    if (entry.expires <= now) continue;
+    switch (entry.policy.mode) {
+      case StsMode::enforce: ++sum.enforce; break;
+      case StsMode::testing: ++sum.testing; break;
+      case StsMode::none: ++sum.none; break;
+    }
+    if (entry.refresh_failure) ++sum.refresh_failing;
+    if (!sum.oldest || entry.fetched < *sum.oldest) sum.oldest = entry.fetched;
+  }
+  return sum;
+}
+
 std::size_t StsCache::size() const {
   const std::shared_lock<std::shared_mutex> held(lock_);
   return slots_.size();

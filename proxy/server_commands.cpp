@@ -21,6 +21,8 @@ json failure(const std::string& text) {
   return out;
 }
 
+}  // namespace
+
 json policy_json(const policy::StsListed& listed, bool whole) {
   const auto& entry = listed.entry;
   json out;
@@ -38,6 +40,8 @@ json policy_json(const policy::StsListed& listed, bool whole) {
   if (whole) out["policy"] = entry.policy.lines;
   return out;
 }
+
+namespace {
 
 base::Result<base::Domain, base::Error> domain_of(const json& request) {
   if (!request.contains("domain") || !request["domain"].is_string()) {
@@ -90,6 +94,7 @@ json Daemon::status() const {
   json out;
   out["schema"] = schema;
   out["version"] = STERNPOST_VERSION;
+  out["hostname"] = config_->server.hostname;
   out["config"] = config_path_;
   out["uptime"] = std::chrono::duration_cast<std::chrono::seconds>(uptime).count();
   out["ready"] = ready();
@@ -105,11 +110,7 @@ json Daemon::status() const {
   out["sessions"] = services_->shared().sessions.load();
   out["weakenings"] = global_weakenings(*config_);
   out["listeners"] = json::array();
-  auto listening = server_->listening();
-  if (advisor_) {
-    for (auto& one : advisor_->listening()) listening.push_back(std::move(one));
-  }
-  for (const auto& one : listening) {
+  for (const auto& one : listening()) {
     json listener;
     listener["address"] = one.address;
     listener["protocol"] = one.protocol;

@@ -200,6 +200,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
       log_options(config.log, start_reason, std::move(strings_first)), *made->head_, made->clock_);
   if (!log) return base::fail(unavailable(log.error().text));
   made->log_ = std::move(*log);
+  made->metered_log_ = std::make_unique<MeteredLog>(*made->log_, made->meters_);
 
   auto sts = made->open_sts(home, config);
   if (!sts) return base::fail(std::move(sts.error()));
@@ -212,7 +213,8 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.sts = made->sts_.get();
   shared.resolver = made->resolver_.get();
   shared.plain_resolver = made->plain_resolver_.get();
-  shared.log = made->log_.get();
+  shared.log = made->metered_log_.get();
+  shared.meters = &made->meters_;
   shared.host_memory = &made->host_memory_;
   shared.slots = &made->slots_;
   if (!config.milter.socket.empty()) shared.seen_hosts = &made->seen_hosts_;
@@ -279,12 +281,13 @@ void Services::record(const policy::StsEvent& event) {
   const std::string text =
       event.domain + ": " + std::string(policy::to_string(event.kind)) + ": " + event.text;
   base::log(event.alert ? base::LogLevel::warn : base::LogLevel::info, "", text);
+  meters_.count(event);
   audit::Record record;
   record.event = audit::Event::policy;
   record.policy_type = "sts";
   record.reason = std::string(policy::to_string(event.kind)) + ": " + event.text;
   if (const auto domain = base::Domain::parse(event.domain)) record.domain = *domain;
-  log_->append(record);
+  log().append(record);
 }
 
 base::Result<void, base::Error> Services::adopt(const config::Config& config) {

@@ -14,6 +14,7 @@
 #include "policy/sts_engine.h"
 #include "proxy/host_memory.h"
 #include "proxy/listener_socket.h"
+#include "proxy/metered_log.h"
 #include "proxy/mx_slots.h"
 #include "proxy/reporting.h"
 #include "proxy/seen_hosts.h"
@@ -48,7 +49,8 @@ class Services {
   Shared& shared() { return shared_; }
   dns::UnboundResolver& resolver() { return *resolver_; }
   policy::StsEngine& sts() { return *sts_; }
-  audit::EnforcementLog& log() { return *log_; }
+  audit::EnforcementLog& log() { return *metered_log_; }
+  const store::Store& store() const { return *store_; }
   Reporting* reporting() { return reporting_.get(); }  // null: tls_rpt.enabled is false
   // What of a new configuration the policy fetcher can take up; on the home thread.
   base::Result<void, base::Error> adopt(const config::Config& config);
@@ -72,7 +74,9 @@ class Services {
   std::chrono::days strings_kept_{};
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<StoredHead> head_;
+  Meters meters_;
   std::unique_ptr<audit::EnforcementLog> log_;
+  std::unique_ptr<MeteredLog> metered_log_;
   std::unique_ptr<dns::UnboundResolver> resolver_;
   std::unique_ptr<dns::UnboundResolver> plain_resolver_;
   std::unique_ptr<policy::HttpsFetcher> fetcher_;

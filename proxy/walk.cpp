@@ -9,6 +9,7 @@
 #include "policy/sts_engine.h"
 #include "proxy/dialled.h"
 #include "proxy/host_memory.h"
+#include "proxy/meters.h"
 #include "proxy/seen_hosts.h"
 #include "proxy/survey.h"
 #include "proxy/tls_client.h"
@@ -175,8 +176,11 @@ asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
 asio::awaitable<std::unique_ptr<MxLink>> Walk::next(SteadyTime budget, bool use_pool) {
   current_.reset();
   budget_ = budget;
+  Meters* const meters = worker_.shared().meters;
   if (!planned_) {
+    const SteadyTime begun = std::chrono::steady_clock::now();
     const bool planned = co_await make_plan(budget);
+    if (meters) meters->plan.observe(std::chrono::steady_clock::now() - begun);
     if (!planned && !(by_sts_ && !rechecked_)) co_return nullptr;
   }
   for (;;) {
@@ -285,8 +289,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
     auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
     if (link && judge_again(*link)) {
       link = fit(std::move(link));
-      if (link) co_return link;
-      co_return nullptr;
+      if (link && worker_.shared().meters) worker_.shared().meters->reused.add();
+      co_return link;
     }
     if (link) link->session->quit();
   }
@@ -473,6 +477,9 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
       note_mx(ip, greeted.error());
       co_return nullptr;
     }
+  }
+  if (Meters* const meters = worker_.shared().meters; meters && !early) {
+    meters->connect.observe(std::chrono::steady_clock::now() - began_);
   }
   std::optional<policy::TlsSession> tls;
   if (auto* facts = std::get_if<policy::TlsSession>(&evidence)) tls = std::move(*facts);

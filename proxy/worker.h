@@ -31,6 +31,7 @@ namespace proxy {
 
 class Gather;
 class HostMemory;
+struct Meters;
 class MxSlots;
 class Pool;
 class SeenHosts;
@@ -60,6 +61,7 @@ struct Shared {
   HostMemory* host_memory = nullptr;
   MxSlots* slots = nullptr;
   SeenHosts* seen_hosts = nullptr;  // null: nobody asks for it
+  Meters* meters = nullptr;         // null: nobody counts
   const tlsrpt::ReturnPath* report_mail = nullptr;  // null: no report mail goes out from here
   // Keeps a policy's strings under their digest, before a log line names it; any thread.
   std::function<void(const tlsrpt::Policy&, const std::string& digest)> keep_policy;

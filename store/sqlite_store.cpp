@@ -225,6 +225,11 @@ bool SqliteStore::has_policy_strings(const std::string& digest, std::chrono::sys
   return found != strings_on_disk_.end() && found->second >= used;
 }
 
+std::optional<std::string> SqliteStore::trouble() const {
+  const std::lock_guard<std::mutex> held(lock_);
+  return error_;
+}
+
 Outcome SqliteStore::flush() {
   std::unique_lock<std::mutex> held(lock_);
   const std::uint64_t last = posted_;

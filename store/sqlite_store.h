@@ -56,6 +56,7 @@ class SqliteStore final : public Store {
   base::Result<std::optional<std::string>, base::Error> policy_strings(
       const std::string& digest) override;
   bool has_policy_strings(const std::string& digest, std::chrono::sys_days used) override;
+  std::optional<std::string> trouble() const override;
   Outcome flush() override;
 
  private:
@@ -85,7 +86,7 @@ class SqliteStore final : public Store {
   std::unique_ptr<Database> reader_;
   std::unique_ptr<Database> writer_;  // the writer thread's alone
 
-  std::mutex lock_;
+  mutable std::mutex lock_;
   std::condition_variable work_;
   std::condition_variable settled_;
   std::map<std::uint64_t, Write> pending_;                // by number, so oldest first

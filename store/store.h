@@ -59,6 +59,8 @@ class Store {
       const std::string& digest) = 0;
   // Whether put_policy_strings for it and that day is on disk; never blocks.
   virtual bool has_policy_strings(const std::string& digest, std::chrono::sys_days used) = 0;
+  // Why the last write failed; nullopt: it did not. Never blocks on the disk.
+  virtual std::optional<std::string> trouble() const = 0;
   // Waits until all that was posted before is on disk, or says why not. Never on an I/O thread.
   virtual Outcome flush() = 0;
 };

@@ -54,6 +54,7 @@ class Publisher final : public policy::StsFetcher {
 // The store as data; the writer is the caller.
 class Memory final : public store::Store {
  public:
+  std::optional<std::string> trouble() const override { return std::nullopt; }
   void put_policy(store::PolicyRow row) override {
     const std::string domain = row.domain;
     rows.insert_or_assign(domain, std::move(row));
