@@ -88,13 +88,6 @@ void judge_transparent(Reading& reading, const std::string& at, const Listen& li
   }
 }
 
-// What a host offered before is not remembered yet: to take the key and do nothing would be a lie.
-void judge_downgrade(Reading& reading) {
-  if (reading.config.policy.on_downgrade != OnDowngrade::Defer) return;
-  reading.error(reading.place("policy.on_downgrade"),
-                "on_downgrade = \"defer\" is not part of this version");
-}
-
 // The addresses of other sections, against [[listen]] and each other.
 void judge_other_addresses(Reading& reading) {
   const Config& config = reading.config;
@@ -355,7 +348,6 @@ void judge_consistency(Reading& reading, const Surroundings& surroundings) {
   judge_listeners(reading, surroundings);
   judge_other_addresses(reading);
   judge_socketmap(reading);
-  judge_downgrade(reading);
   judge_rules(reading);
   judge_milter(reading);
   judge_exceptions(reading, surroundings.today);

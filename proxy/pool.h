@@ -27,6 +27,7 @@ struct MxLink {
   std::optional<policy::TlsSession> tls;  // nullopt: cleartext
   bool reused = false;
   bool opened_early = false;  // before the client was greeted: it may have died since
+  std::optional<policy::Past> past = std::nullopt;  // of its host, for who judges it again
 };
 
 // The key of a connection. `requirement`: policy::fingerprint of the requirement it met.

@@ -205,6 +205,12 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   auto sts = made->open_sts(home, config);
   if (!sts) return base::fail(std::move(sts.error()));
 
+  made->host_histories_ =
+      std::make_unique<HostHistories>(home.get_executor(), *made->store_, made->clock_);
+  const auto hosts = made->host_histories_->load();
+  if (!hosts) return base::fail(unavailable(hosts.error().text));
+  base::log_info("", std::to_string(*hosts) + " MX hosts are remembered");
+
   auto reporting = made->open_reporting(config);
   if (!reporting) return base::fail(std::move(reporting.error()));
 
@@ -215,6 +221,7 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.plain_resolver = made->plain_resolver_.get();
   shared.log = made->metered_log_.get();
   shared.meters = &made->meters_;
+  shared.host_histories = made->host_histories_.get();
   shared.host_memory = &made->host_memory_;
   shared.slots = &made->slots_;
   if (!config.milter.socket.empty()) shared.seen_hosts = &made->seen_hosts_;

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "dns/unbound_resolver.h"
 #include "policy/sts_engine.h"
+#include "proxy/host_histories.h"
 #include "proxy/host_memory.h"
 #include "proxy/listener_socket.h"
 #include "proxy/metered_log.h"
@@ -82,6 +83,7 @@ class Services {
   std::unique_ptr<policy::HttpsFetcher> fetcher_;
   std::unique_ptr<policy::StsEngine> sts_;
   std::unique_ptr<Reporting> reporting_;
+  std::unique_ptr<HostHistories> host_histories_;
   HostMemory host_memory_;
   MxSlots slots_;
   SeenHosts seen_hosts_;

@@ -30,6 +30,7 @@ class StsEngine;
 namespace proxy {
 
 class Gather;
+class HostHistories;
 class HostMemory;
 struct Meters;
 class MxSlots;
@@ -60,6 +61,7 @@ struct Shared {
   audit::EnforcementLog* log = nullptr;
   HostMemory* host_memory = nullptr;
   MxSlots* slots = nullptr;
+  HostHistories* host_histories = nullptr;  // null: nobody remembers
   SeenHosts* seen_hosts = nullptr;  // null: nobody asks for it
   Meters* meters = nullptr;         // null: nobody counts
   const tlsrpt::ReturnPath* report_mail = nullptr;  // null: no report mail goes out from here

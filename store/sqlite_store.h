@@ -20,6 +20,7 @@ struct sqlite3;
 namespace store {
 
 class Database;
+class Statement;
 
 struct SqliteOptions {
   std::string file;
@@ -43,6 +44,8 @@ class SqliteStore final : public Store {
 
   void put_policy(PolicyRow row) override;
   void erase_policy(const std::string& domain) override;
+  void put_host(HostRow row) override;
+  void erase_host(const std::string& host) override;
   void put_value(std::string key, std::string value, Done done = {}) override;
   void erase_value(std::string key) override;
   void put_policy_strings(const std::string& digest, std::string json, std::chrono::sys_days used,
@@ -50,6 +53,7 @@ class SqliteStore final : public Store {
   void forget_policy_strings(std::chrono::sys_days before) override;
 
   base::Result<std::vector<PolicyRow>, base::Error> load_policies() override;
+  base::Result<std::vector<HostRow>, base::Error> load_hosts() override;
   base::Result<std::optional<std::string>, base::Error> value(const std::string& key) override;
   base::Result<std::vector<std::pair<std::string, std::string>>, base::Error> values(
       const std::string& prefix) override;
@@ -60,12 +64,13 @@ class SqliteStore final : public Store {
   Outcome flush() override;
 
  private:
-  enum class Table { policy, value, strings, old_strings };
+  enum class Table { policy, host, value, strings, old_strings };
   struct Write {
     Table table = Table::value;
     std::string key;
     std::optional<std::string> text;  // of value and strings; nullopt: erase
     std::optional<PolicyRow> row;     // of policy; nullopt: erase
+    std::optional<HostRow> host_row;  // of host; nullopt: erase
     std::chrono::sys_days day{};      // of strings: used; of old_strings: before
     std::vector<Done> done;
   };
@@ -80,6 +85,7 @@ class SqliteStore final : public Store {
   Outcome apply(const Write& write);
   void finish(Batch batch, const Outcome& outcome);
   static std::string slot(const Write& write);
+  static void bind_host(Statement& statement, const HostRow& row);
 
   SqliteOptions options_;
   std::mutex reading_;

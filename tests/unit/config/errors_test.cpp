@@ -370,8 +370,6 @@ TEST_CASE("sections whose feature this version lacks are refused, not ignored") 
       {"[store]\nurl = \"postgresql://db/sternpost\"",
        "main.toml:2:7: error: url: a PostgreSQL store is not part of this version; use "
        "\"sqlite:/path\""},
-      {"[policy]\non_downgrade = \"defer\"",
-       "main.toml:2:16: error: on_downgrade = \"defer\" is not part of this version"},
   });
   CHECK(errors_of(with_listener("[tls_rpt]\n[milter]\n[socketmap]\n[admin]\n")) == Lines{});
 }
