@@ -42,6 +42,12 @@ inline constexpr std::size_t map_searches = 1000;
 inline constexpr std::size_t map_octets = 16 << 20;
 inline constexpr std::size_t map_clients = 1000;
 
+// [admin]: clients at a time, octets of a request, and what is read of one that is too long.
+inline constexpr std::size_t admin_clients = 64;
+inline constexpr std::size_t admin_request = 8192;
+inline constexpr std::size_t admin_ignored = 65536;
+inline constexpr std::size_t admin_page = 1000;         // policies of one answer
+
 // The body: octets held between a client and the slowest MX.
 inline constexpr std::size_t body_chunk = 65536;
 

@@ -88,19 +88,6 @@ void judge_transparent(Reading& reading, const std::string& at, const Listen& li
   }
 }
 
-// What a host offered before is not remembered yet: to take the key and do nothing would be a lie.
-void judge_downgrade(Reading& reading) {
-  if (reading.config.policy.on_downgrade != OnDowngrade::Defer) return;
-  reading.error(reading.place("policy.on_downgrade"),
-                "on_downgrade = \"defer\" is not part of this version");
-}
-
-bool loopback(const Address& address) {
-  const auto* tcp = std::get_if<Tcp>(&address);
-  return !tcp || network("127.0.0.0/8").contains(tcp->address) ||
-         network("::1/128").contains(tcp->address);
-}
-
 // The addresses of other sections, against [[listen]] and each other.
 void judge_other_addresses(Reading& reading) {
   const Config& config = reading.config;
@@ -139,7 +126,7 @@ void judge_other_addresses(Reading& reading) {
 void judge_socketmap(Reading& reading) {
   const Socketmap& socketmap = reading.config.socketmap;
   const auto judge = [&](const std::string& key, const std::optional<Address>& address) {
-    if (!address || loopback(*address)) return;
+    if (!address || is_loopback(*address)) return;
     reading.warning(reading.place("socketmap." + key),
                     text_of(*address) + " is not loopback: whoever reaches it may ask, and an " +
                         "answer can be forged on the way");
@@ -209,7 +196,7 @@ void judge_milter_socket(Reading& reading) {
   const auto host = milter_host(socket);
   if (!host || !reading.is_good("milter.socket") || *host == "localhost") return;
   const auto ip = base::Ip::parse(*host);
-  if (ip && loopback(Tcp{*ip, 0})) return;
+  if (ip && is_loopback(Tcp{*ip, 0})) return;
   reading.warning(reading.place("milter.socket"),
                   socket + " is not loopback: whoever reaches it may ask, hold its connections, " +
                       "and read what is said of domains");
@@ -305,7 +292,7 @@ void judge_submit_via(Reading& reading) {
     const std::string at = element("listen", i) + ".address";
     if (!reading.is_good(at) || !overlap(own, reports.submit_via)) continue;
     // Whether another of this host's addresses is meant, or another host, nobody here knows.
-    if (is_any(own) && !loopback(reports.submit_via)) continue;
+    if (is_any(own) && !is_loopback(reports.submit_via)) continue;
     const Place listener = reading.place(at);
     reading.error(reading.place("tls_rpt.submit_via"),
                   "submit_via " + text_of(reports.submit_via) + " is the [[listen]] at " +
@@ -350,13 +337,9 @@ void judge_rest(Reading& reading, const Surroundings& surroundings) {
   judge_report_identity(reading, surroundings);
   judge_identity_whole(reading);
   judge_submit_via(reading);
+  judge_admin(reading, surroundings);
   needs(reading, "tls_rpt", "dkim_selector", "dkim_key");
   needs(reading, "tls_rpt", "dkim_key", "dkim_selector");
-  if (config.admin.listen && !loopback(*config.admin.listen) &&
-      !reading.is_set("admin.token_file")) {
-    reading.error(reading.place("admin.listen"),
-                  "an address that is not loopback needs token_file");
-  }
   if (reading.is_good("log.rotate") && reading.is_good("log.retention") &&
       config.log.retention < config.log.rotate) {
     const bool set = reading.is_set("log.retention");
@@ -371,7 +354,6 @@ void judge_consistency(Reading& reading, const Surroundings& surroundings) {
   judge_listeners(reading, surroundings);
   judge_other_addresses(reading);
   judge_socketmap(reading);
-  judge_downgrade(reading);
   judge_rules(reading);
   judge_milter(reading);
   judge_exceptions(reading, surroundings.today);

@@ -48,12 +48,8 @@ std::string key_text(const Key& key, bool commented_out) {
 
 std::string section_text(const Section& section) {
   // A list but [[listen]] is empty unless the operator fills it.
-  const bool commented_out = !section.missing.empty() ||
-                             (section.is_list() && section.name != "listen");
+  const bool commented_out = section.is_list() && section.name != "listen";
   std::string text = comment(section.comment);
-  if (!section.missing.empty()) {
-    text += comment("Not to be set: " + std::string(section.missing) + ".");
-  }
   if (commented_out) text += '#';
   text += (section.is_list() ? "[[" : "[") + std::string(section.name) +
           (section.is_list() ? "]]\n" : "]\n");

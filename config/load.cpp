@@ -135,20 +135,13 @@ void Loader::read_section(const Section& section, const Node& node) {
 
 void Loader::read_table(const Section& section, const std::string& at, const Table& table,
                         const Place& place) {
-  bool own_keys = section.is_list();
   for (const Member& member : table) {
     const std::string nested = std::string(section.name) + "." + member.name;
     if (const Section* inner = find_section(nested)) {
       read_section(*inner, member.node);
       continue;
     }
-    own_keys = true;
     read_key(section, at, member);
-  }
-  if (own_keys && !section.missing.empty()) {
-    reading.error(place, std::string(section.missing) + ": leave " +
-                             (section.is_list() ? "[[" : "[") + std::string(section.name) +
-                             (section.is_list() ? "]]" : "]") + " out");
   }
   if (!reading.whole) return;  // the key may be on a line that was left out
   for (const Key& key : section.keys) {

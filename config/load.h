@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -30,6 +31,8 @@ struct Surroundings {
   // Why the TLS library cannot use tls.groups, tls.ciphers or tls.ciphersuites: the key's name and
   // a sentence. Empty: nobody is asked, and who starts with it finds out.
   std::function<std::optional<std::pair<std::string, std::string>>(const Tls&)> tls_fault;
+  // Who may do what with a file; nullopt: it is not there. Asked for files that hold a secret.
+  std::function<std::optional<std::filesystem::perms>(const Path&)> permissions;
 };
 
 // The real ones: today by `clock`, getaddrinfo's canonical name, the group database, the file
@@ -46,6 +49,9 @@ LoadResult load(const Path& file, const Surroundings& surroundings);
 inline LoadResult load(const Path& file, const base::Clock& clock) {
   return load(file, real_surroundings(clock));
 }
+
+// A file that the configuration names, read as the loader reads it: the first 256 KiB, or why not.
+base::Result<std::string, base::Error> read_named_file(const Path& path);
 
 // The same from texts already read; the first is the main file.
 LoadResult load_sources(const std::vector<Source>& sources, const Surroundings& surroundings);

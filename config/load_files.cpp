@@ -93,12 +93,20 @@ std::vector<Path> further_files(const Path& file, std::vector<Issue>& errors) {
 
 }  // namespace
 
+Octets read_named_file(const Path& path) { return read_up_to(path, longest_named_file, true); }
+
 Surroundings real_surroundings(const base::Clock& clock) {
   Surroundings real;
   real.today = std::chrono::floor<std::chrono::days>(clock.wall());
   real.host_name = canonical_host_name;
   real.has_group = group_exists;
-  real.read_file = [](const Path& path) { return read_up_to(path, longest_named_file, true); };
+  real.read_file = read_named_file;
+  real.permissions = [](const Path& path) -> std::optional<std::filesystem::perms> {
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    if (error) return std::nullopt;
+    return status.permissions();
+  };
   return real;
 }
 

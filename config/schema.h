@@ -32,7 +32,6 @@ struct Key {
 struct Section {
   std::string_view name;  // "outbound", "policy.rule"
   std::string_view comment;
-  std::string_view missing;  // the feature is not part of this version: why; empty: it is
   std::function<void(Config&)> append;  // for [[lists]] of tables; empty for a [table]
   std::vector<Key> keys;
   bool is_list() const { return static_cast<bool>(append); }

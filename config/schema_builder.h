@@ -130,10 +130,6 @@ class Builder {
     section_.append = append;
     return *this;
   }
-  Builder& missing(std::string_view why) {
-    section_.missing = why;
-    return *this;
-  }
 
   template <class T>
   Builder& add(std::string_view name, T S::*member, std::string_view comment,

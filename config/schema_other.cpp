@@ -61,11 +61,13 @@ Section socketmap() {
 Section admin() {
   return Builder<Admin>("admin", "Metrics, health, API and console over HTTP.",
                         [](Config& c) -> Admin& { return c.admin; })
-      .missing("the HTTP interface is not part of this version")
       .add("listen", &Admin::listen,
-           "Loopback or a Unix socket without a token, anything else only with one.",
+           "Where it listens; not at all without. Loopback or a Unix socket (mode 0660) without a "
+           "token, anything else only with one.",
            {.example = "\"127.0.0.1:8470\""})
-      .add("token_file", &Admin::token_file, "File that holds the token.",
+      .add("token_file", &Admin::token_file,
+           "File with the token, one line of 16 to 512 printable characters. Demanded everywhere "
+           "but at /healthz, as a bearer token or as the password of any user.",
            {.example = "\"/etc/sternpost/admin.token\"", .file = FileUse::Readable})
       .done();
 }

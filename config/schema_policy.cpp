@@ -58,7 +58,7 @@ Section policy() {
            "pass DANE and PKIX. dane-alone: the policy is not asked about that host.")
       .add("default", &Policy::default_requirement, "What a domain that publishes nothing gets.")
       .add("on_downgrade", &Policy::on_downgrade,
-           "A host that offered TLS before does not now.")
+           "A host that offered TLS, or was authenticated, before does not now: told, or not used.")
       .done();
 }
 

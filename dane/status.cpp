@@ -53,7 +53,7 @@ std::variant<NotApplicable, LookupFailed, std::vector<base::Domain>> by_initial_
   const auto& initial = *addresses.initial_cname;
   if (!initial) return failed(initial.error());
   if (initial->security == dns::Security::insecure) {
-    return NotApplicable{host.str() + " is an insecure CNAME"};
+    return NotApplicable{host.str() + " is an insecure CNAME", true};
   }
   return std::vector<base::Domain>{host};
 }
@@ -110,7 +110,7 @@ std::variant<NotApplicable, LookupFailed, std::vector<base::Domain>> tlsa_candid
   // error of the other family changes nothing then; anywhere else it ends the host, since DANE
   // might apply (the RFC leaves the choice: "errors for any query in the process").
   if (!secure && !answer->via_cname) {
-    return NotApplicable{"the address of " + host.str() + " is insecure"};
+    return NotApplicable{"the address of " + host.str() + " is insecure", true};
   }
   if (!secure) {
     auto names = by_initial_cname(host, addresses);
@@ -134,6 +134,7 @@ Status status_of(const base::Domain& host, const HostOrigin& origin,
   if (auto* none = std::get_if<NotApplicable>(&candidates)) return std::move(*none);
   if (auto* error = std::get_if<LookupFailed>(&candidates)) return std::move(*error);
   std::string reason;
+  bool insecure = false;
   for (const base::Domain& candidate : std::get<std::vector<base::Domain>>(candidates)) {
     const auto lookup = std::find_if(lookups.begin(), lookups.end(), [&](const TlsaLookup& made) {
       return made.base == candidate;
@@ -148,12 +149,13 @@ Status status_of(const base::Domain& host, const HostOrigin& origin,
       return of_records(host, origin, *lookup);
     }
     // §2.2.3: insecure records, or none: the next candidate.
+    insecure |= answer->security == dns::Security::insecure;
     if (!reason.empty()) reason += ", ";
     reason += answer->existence == dns::Existence::data ? "insecure TLSA records at "
                                                         : "no TLSA records at ";
     reason += candidate.str();
   }
-  return NotApplicable{std::move(reason)};
+  return NotApplicable{std::move(reason), insecure};
 }
 
 }  // namespace dane

@@ -36,6 +36,7 @@ struct HostOrigin {
 
 struct NotApplicable {
   std::string reason;
+  bool insecure = false;  // the chain to the records is: their zone, or the host's, is not signed
 };
 struct LookupFailed {
   std::string reason;

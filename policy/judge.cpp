@@ -241,7 +241,7 @@ Verdict deny(const Shortfall& lack, const Peer& peer, bool starttls_missing) {
   Denied denied;
   denied.reply = starttls_missing ? words::no_starttls(text) : words::not_verified(text);
   denied.by = lack.by;
-  Verdict verdict{std::move(denied), {}, {}, {}};
+  Verdict verdict{std::move(denied), {}, {}, {}, {}, {}};
   note(verdict, lack.detail);
   return verdict;
 }
@@ -254,7 +254,7 @@ Verdict judge_no_starttls(const Try& plan, const Peer& peer, const NoStartTls& e
     if (!cleartext_retry) verdict.results = results_of(plan, peer, detail, nullptr, std::nullopt);
     return verdict;
   }
-  Verdict verdict{Judge::authorize(PeerAuth::none, Protection::cleartext), {}, {}, {}};
+  Verdict verdict{Judge::authorize(PeerAuth::none, Protection::cleartext), {}, {}, {}, {}, {}};
   if (cleartext_retry) return verdict;
   verdict.results = results_of(plan, peer, detail, nullptr, std::nullopt);
   note(verdict, detail);
@@ -263,7 +263,7 @@ Verdict judge_no_starttls(const Try& plan, const Peer& peer, const NoStartTls& e
 
 Verdict judge_failed_handshake(const Try& plan, const Peer& peer, const HandshakeFailed& evidence) {
   const FailureDetail detail{ResultType::validation_failure, evidence.reason};  // RPT-4.3-f
-  Verdict verdict{RetryInCleartext{}, {}, {}, {}};
+  Verdict verdict{RetryInCleartext{}, {}, {}, {}, {}, {}};
   if (demands_tls(plan.requirement)) verdict = deny(no_tls(plan, peer, detail), peer, false);
   verdict.results = results_of(plan, peer, detail, nullptr, std::nullopt);
   note(verdict, detail);
@@ -300,9 +300,76 @@ Verdict judge_tls(const Try& plan, const Peer& peer, const TlsSession& session) 
     verdict.results = std::move(results);
     return verdict;
   }
-  Verdict verdict{authorize(plan, peer, session), std::move(results), {}, {}};
+  Verdict verdict{authorize(plan, peer, session), std::move(results), {}, {}, {}, {}};
   note_first_failure(verdict, plan);
   return verdict;
+}
+
+// ---- against the host's own past ----------------------------------------------------------------
+
+// The proof of the peer, whatever the plan demands.
+FailureDetail why_unauthenticated(const Try& plan, const Peer& peer, const TlsSession& session) {
+  if (plan.tlsa && plan.tlsa->usable) {
+    if (auto wrong = dane_problem(session, plan.tlsa->records)) return *std::move(wrong);
+  }
+  if (auto wrong = pkix_problem(session.pkix, *peer.host)) return *std::move(wrong);
+  return {ResultType::validation_failure, "the peer is not authenticated"};
+}
+
+Shown shown_by(const Try& plan, const Peer& peer, const Evidence& evidence) {
+  Shown shown;
+  std::visit(base::overloaded{
+                 [&](const NoStartTls& e) {
+                   shown.offered = e.offered;
+                   shown.lacking = {ResultType::starttls_not_supported, e.reason};
+                 },
+                 [&](const HandshakeFailed& e) {
+                   shown.offered = true;
+                   shown.lacking = {ResultType::validation_failure, e.reason};
+                 },
+                 [&](const TlsSession& e) {
+                   shown.tls = shown.offered = true;
+                   shown.spki_sha256 = e.spki_sha256;
+                   const PeerAuth auth = authorize(plan, peer, e).peer_auth();
+                   if (auth != PeerAuth::none) {
+                     shown.peer_auth = to_string(auth);
+                   } else {
+                     shown.lacking = why_unauthenticated(plan, peer, e);
+                   }
+                 },
+             },
+             evidence);
+  return shown;
+}
+
+// Where nobody looked at the proof, nothing is known of it: unusable TLSA records, which demand TLS
+// with anybody.
+bool proof_unknown(const Try& plan, const Evidence& evidence) {
+  const auto* session = std::get_if<TlsSession>(&evidence);
+  return session && session->pkix.chain == ChainState::unknown && !(plan.tlsa && plan.tlsa->usable);
+}
+
+void hold_against(Verdict& verdict, const Try& plan, const Peer& peer, const Evidence& evidence,
+                  const Past& past) {
+  const Shown shown = shown_by(plan, peer, evidence);
+  verdict.history = learn(past, shown);
+  if (plan.on_downgrade == OnDowngrade::pass) return;
+  verdict.downgrade = downgrade_of(past, shown);
+  const bool by_proof =
+      verdict.downgrade && verdict.downgrade->lost == Downgrade::Lost::authentication;
+  if (by_proof && proof_unknown(plan, evidence)) verdict.downgrade.reset();
+  if (!verdict.downgrade || plan.on_downgrade != OnDowngrade::defer) return;
+  if (std::holds_alternative<Denied>(verdict.outcome)) return;  // a policy's own words come first
+  const std::string text = "this server's policy.on_downgrade defers mail, because MX " +
+                           peer.host_text + " of " + peer.domain_text + " " +
+                           verdict.downgrade->reason;
+  Denied denied;
+  const bool not_offered = verdict.downgrade->result == ResultType::starttls_not_supported;
+  denied.reply = not_offered ? words::no_starttls(text) : words::not_verified(text);
+  denied.by = PolicyKind::operator_rule;
+  verdict.outcome = std::move(denied);
+  verdict.result = verdict.downgrade->result;
+  verdict.reason = verdict.downgrade->reason;
 }
 
 Verdict judge_peer(const Try& plan, const Peer& peer, const Evidence& evidence,
@@ -319,9 +386,11 @@ Verdict judge_peer(const Try& plan, const Peer& peer, const Evidence& evidence,
 }  // namespace
 
 Verdict judge(const Try& plan, const base::Domain& domain, const base::Domain& host,
-              const Evidence& evidence, bool cleartext_retry) {
+              const Evidence& evidence, bool cleartext_retry, const Past* past) {
   const Peer peer{&domain, &host, domain.str(), host.str()};
-  return judge_peer(plan, peer, evidence, cleartext_retry);
+  Verdict verdict = judge_peer(plan, peer, evidence, cleartext_retry);
+  if (past) hold_against(verdict, plan, peer, evidence, *past);
+  return verdict;
 }
 
 Verdict judge(const Try& plan, const base::Domain& domain, const base::Ip& dialled,

@@ -17,6 +17,7 @@ namespace policy {
 
 struct NoStartTls {      // not offered, refused with 4yz/5yz, or no EHLO
   std::string reason;    // "STARTTLS is not offered", "454 4.7.0 TLS not available"
+  bool offered = false;  // and then refused
 };
 struct HandshakeFailed {
   std::string reason;    // OpenSSL's words, the alert, or why the plaintext was not clean
@@ -87,12 +88,17 @@ struct Verdict {
   // policy that gave the requirement (Try::kind), or of any under the operator's; nullopt: success.
   std::optional<tlsrpt::ResultType> result;
   std::string reason;                          // precise, in words; empty on plain success
+  // Where the past of the host was given: that it falls behind it, told here and nowhere else (with
+  // on_downgrade = defer the outcome is Denied for it); and what is to be remembered from now on.
+  std::optional<Downgrade> downgrade;
+  std::optional<HostHistory> history;
 };
 
 // `host`: for the words. `cleartext_retry`: this is already the reconnect without STARTTLS; its
-// evidence is NoStartTls, and its results were counted by the first attempt.
+// evidence is NoStartTls, and its results were counted by the first attempt. `past`: what the host
+// showed before this session; null where nobody remembers, or where it was judged by already.
 Verdict judge(const Try& plan, const base::Domain& domain, const base::Domain& host,
-              const Evidence& evidence, bool cleartext_retry = false);
+              const Evidence& evidence, bool cleartext_retry = false, const Past* past = nullptr);
 // The same for an address that is no MX host's by our DNS, but to which the domain's MTA dialled:
 // what the domain publishes is evaluated, no name stands for the peer.
 Verdict judge(const Try& plan, const base::Domain& domain, const base::Ip& dialled,

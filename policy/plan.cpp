@@ -18,6 +18,9 @@ HostPlan plan_host(const Settings& settings, const DomainPlan& domain, const Hos
                 .unprotected = try_with(st, Opportunistic{}),
                 .demanded = requirement};
   plan.unprotected.kind = kind_of(st, requirement);
+  if (plan.unprotected.on_downgrade == OnDowngrade::defer) {
+    plan.unprotected.on_downgrade = OnDowngrade::log;
+  }
   if (auto out = dead_host(st)) {
     plan.decision = *std::move(out);
   } else if (auto ruled = ruled_out(st)) {

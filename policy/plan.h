@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "policy/downgrade.h"
 #include "policy/facts.h"
 #include "smtp/reply.h"
 #include "tlsrpt/result.h"
@@ -57,6 +58,7 @@ struct Settings {
   InsecureMx insecure_mx = InsecureMx::dane;
   OnError on_lookup_error = OnError::deliver;
   OnError on_fetch_error = OnError::deliver;
+  OnDowngrade on_downgrade = OnDowngrade::log;
   bool dane_enabled = true;
   bool sts_enabled = true;
   std::vector<Rule> rules;
@@ -142,6 +144,7 @@ struct Try {
   std::optional<AppliedNone> none;
   PolicyKind kind = PolicyKind::none;  // what gave the requirement
   bool mx_vouched = false;  // secure MX, enforce policy, rule's mx: PKIX or DANE here is "verified"
+  OnDowngrade on_downgrade = OnDowngrade::log;  // where the host showed more before
   bool pkix_by_sts = false;  // an enforce policy demands the PKIX part of the requirement
   std::string why;          // the requirement in words: "DANE: 2 usable TLSA records at mx.…"
 };

@@ -166,6 +166,7 @@ Try try_with(const Standing& st, TlsRequirement requirement) {
   out.kind = kind_of(st, requirement);
   out.mx_vouched = st.vouched();
   out.pkix_by_sts = pkix_of(requirement) && sts_demands_pkix(st);
+  out.on_downgrade = st.exception() ? OnDowngrade::pass : st.settings.on_downgrade;
   out.why = words::requirement(requirement);
   out.requirement = std::move(requirement);
   return out;

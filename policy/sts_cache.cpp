@@ -152,6 +152,41 @@ std::vector<std::pair<base::Domain, StsEntry>> StsCache::list(base::WallTime now
   return all;
 }
 
+std::vector<std::pair<base::Domain, StsEntry>> StsCache::page(base::WallTime now,
+                                                              const std::string& after,
+                                                              std::size_t most) const {
+  using Place = const std::pair<const base::Domain, Slot>*;
+  const std::shared_lock<std::shared_mutex> held(lock_);
+  std::vector<Place> places;
+  for (const auto& one : slots_) {
+    if (one.second.expires > now && one.first.str() > after) places.push_back(&one);
+  }
+  const auto end = places.begin() + static_cast<std::ptrdiff_t>(std::min(most, places.size()));
+  std::partial_sort(places.begin(), end, places.end(),
+                    [](Place a, Place b) { return a->first.str() < b->first.str(); });
+  std::vector<std::pair<base::Domain, StsEntry>> out;
+  for (auto place = places.begin(); place != end; ++place) {
+    out.emplace_back((*place)->first, entry_of((*place)->second));
+  }
+  return out;
+}
+
+StsSummary StsCache::summary(base::WallTime now) const {
+  StsSummary sum;
+  const std::shared_lock<std::shared_mutex> held(lock_);
+  for (const auto& [domain, slot] : slots_) {
+    if (slot.expires <= now) continue;
+    switch (slot.mode) {
+      case StsMode::enforce: ++sum.enforce; break;
+      case StsMode::testing: ++sum.testing; break;
+      case StsMode::none: ++sum.none; break;
+    }
+    if (slot.failures && slot.failures->refresh) ++sum.refresh_failing;
+    if (!sum.oldest || slot.fetched < *sum.oldest) sum.oldest = slot.fetched;
+  }
+  return sum;
+}
+
 std::size_t StsCache::size() const {
   const std::shared_lock<std::shared_mutex> held(lock_);
   return slots_.size();

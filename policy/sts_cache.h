@@ -40,6 +40,15 @@ struct StsCached {
   bool txt_due = false;  // its record may be asked for again
 };
 
+// The cache in a few numbers.
+struct StsSummary {
+  std::size_t enforce = 0;
+  std::size_t testing = 0;
+  std::size_t none = 0;
+  std::size_t refresh_failing = 0;            // of all modes: the last refresh failed
+  std::optional<base::WallTime> oldest;       // when the one fetched longest ago was fetched
+};
+
 class StsCache {
  public:
   explicit StsCache(StsCacheSettings settings = {}) : settings_(settings) {}
@@ -51,6 +60,10 @@ class StsCache {
   std::optional<StsState> lookup_absent(const base::Domain& domain, base::WallTime now) const;
   std::optional<StsEntry> entry(const base::Domain& domain, base::WallTime now) const;
   std::vector<std::pair<base::Domain, StsEntry>> list(base::WallTime now) const;  // by name
+  // Up to `most` of them, the first by name behind `after`.
+  std::vector<std::pair<base::Domain, StsEntry>> page(base::WallTime now, const std::string& after,
+                                                      std::size_t most) const;
+  StsSummary summary(base::WallTime now) const;
   std::size_t size() const;
 
   // ---- what was found out

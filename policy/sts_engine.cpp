@@ -490,6 +490,16 @@ std::vector<StsListed> StsEngine::list() const {
   return all;
 }
 
+std::vector<StsListed> StsEngine::page(const std::string& after, std::size_t most) const {
+  std::vector<StsListed> some;
+  for (auto& [domain, entry] : core_->cache().page(core_->now(), after, most)) {
+    some.push_back({std::move(domain), std::move(entry)});
+  }
+  return some;
+}
+
+StsSummary StsEngine::summary() const { return core_->cache().summary(core_->now()); }
+
 std::optional<StsListed> StsEngine::show(const base::Domain& domain) const {
   auto entry = core_->cache().entry(domain, core_->now());
   if (!entry) return std::nullopt;

@@ -83,6 +83,9 @@ class StsEngine {
 
   // What is cached now, without any look-up. Any thread.
   std::vector<StsListed> list() const;
+  // Up to `most`, the first by name behind `after`.
+  std::vector<StsListed> page(const std::string& after, std::size_t most) const;
+  StsSummary summary() const;
   std::optional<StsListed> show(const base::Domain& domain) const;
   // Forgets the domain, in memory and store; one event says `why`. False: no policy was cached, and
   // there is no event. Any thread.

@@ -1,5 +1,7 @@
 #include "proxy/attempt_log.h"
 
+#include "base/log.h"
+
 namespace proxy {
 
 namespace {
@@ -127,6 +129,32 @@ void log_attempt(const LoggedMail& mail, const std::optional<base::Domain>& doma
   record.reason = reason_of(attempt, attempt.verdict->reason);
   set_results(mail, record, attempt.verdict->results);
   append(mail, std::move(record));
+}
+
+void log_downgrade(const LoggedMail& mail, const std::optional<base::Domain>& domain,
+                   const policy::DomainPlan* plan, const AttemptNote& attempt) {
+  const policy::Downgrade& downgrade = *attempt.verdict->downgrade;
+  audit::Record record = start(audit::Event::downgrade_suspected, mail.transaction, domain);
+  const policy::StsState* sts = plan ? &plan->sts : nullptr;
+  set_policy(record, attempt.plan->kind,
+             sts ? policy::policy_mode(*attempt.plan, *sts) : std::string_view(), sts);
+  record.requirement = std::string(policy::to_string(attempt.plan->requirement));
+  record.mx = known(attempt.host);
+  record.ip = attempt.ip;
+  record.mx_dnssec = mx_dnssec(attempt.mx_security);
+  if (attempt.peer) set_peer(record, *attempt.peer);
+  // What the session had, whether or not it was used.
+  using policy::Downgrade;
+  const bool cleartext = downgrade.lost == Downgrade::Lost::starttls;
+  record.protection = std::string(to_string(cleartext ? policy::Protection::cleartext
+                                                      : policy::Protection::encrypted));
+  if (const auto* tls = std::get_if<policy::TlsSession>(attempt.evidence)) set_tls(record, *tls);
+  set_result(record, downgrade.result);
+  record.reason = downgrade.reason;
+  base::log_warn(mail.transaction.id, "downgrade suspected: MX " + attempt.host + " [" +
+                                          (attempt.ip ? attempt.ip->str() : "") + "] " +
+                                          downgrade.reason);
+  mail.worker.shared().log->append(record);
 }
 
 void log_excluded(const LoggedMail& mail, const policy::DomainPlan& plan,

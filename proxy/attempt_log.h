@@ -39,6 +39,10 @@ struct AttemptNote {
 };
 void log_attempt(const LoggedMail& mail, const std::optional<base::Domain>& domain,
                  const policy::DomainPlan* plan, const AttemptNote& attempt);
+// The attempt falls behind what its host showed before: a line of its own, and one in the
+// operational log.
+void log_downgrade(const LoggedMail& mail, const std::optional<base::Domain>& domain,
+                   const policy::DomainPlan* plan, const AttemptNote& attempt);
 // A host, or the whole domain, ruled out before any connection.
 void log_excluded(const LoggedMail& mail, const policy::DomainPlan& plan,
                   const policy::HostPlan& host, const policy::Excluded& excluded);

@@ -6,6 +6,7 @@
 
 #include "audit/log.h"
 #include "proxy/attempt_log.h"
+#include "proxy/meters.h"
 #include "proxy/walk.h"
 
 namespace proxy {
@@ -98,6 +99,7 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
   std::shared_ptr<const Transaction> transaction;
   std::optional<base::Domain> domain;
   Walk walk;
+  const SteadyTime begun = std::chrono::steady_clock::now();
   std::unique_ptr<MxLink> link;
   State state = State::open;
   std::vector<smtp::Mailbox> accepted;
@@ -380,6 +382,9 @@ asio::awaitable<Reply> Delivery::Impl::finish() {
   if (!sent) verdict = verdict_of(reply);
   audit::Record record = record_of(reply, recipients, verdict, reason);
   if (verdict == audit::Verdict::delivered) delivered = record;
+  if (Meters* const meters = worker.shared().meters; meters && delivered) {
+    meters->delivery.observe(std::chrono::steady_clock::now() - begun);
+  }
   worker.shared().log->append(record, std::move(reservation));
   if (sent && link->session->channel().is_open()) give_back();
   link.reset();

@@ -12,6 +12,7 @@
 #include "dns/await.h"
 #include "dns/decode.h"
 #include "proxy/address.h"
+#include "proxy/meters.h"
 #include "proxy/worker.h"
 
 namespace proxy {
@@ -297,6 +298,7 @@ asio::awaitable<void> Gather::find_host(HostQuery query, std::string key) {
       }
     }
     facts->dane = dane::status_of(query.host, query.origin, addresses, lookups);
+    if (shared_.meters) shared_.meters->count(facts->dane);
   }
   facts->addresses = ordered(addresses, query.preference);
   facts->no_address_proven = true;

@@ -67,6 +67,14 @@ class MxSlots {
     return Slot(this, ip);
   }
 
+  // Connections to all addresses.
+  std::size_t open() const {
+    const std::lock_guard lock(mutex_);
+    std::size_t sum = 0;
+    for (const auto& [ip, count] : counts_) sum += count;
+    return sum;
+  }
+
   // Whether a connection from there to `ip` is one of ours.
   bool is_ours(const base::Ip& source, std::uint16_t port, const base::Ip& ip) const {
     const std::lock_guard lock(mutex_);

@@ -17,24 +17,6 @@ namespace {
 constexpr int schema = 1;
 constexpr std::chrono::seconds refresh_wait{90};
 
-json listed_json(const policy::StsListed& listed, bool whole) {
-  const auto& entry = listed.entry;
-  json out;
-  out["domain"] = listed.domain.str();
-  out["mode"] = policy::to_string(entry.policy.mode);
-  out["id"] = entry.id;
-  out["mx"] = entry.policy.mx;
-  out["max_age"] = entry.policy.max_age.count();
-  out["fetched"] = audit::rfc3339(entry.fetched);
-  out["expires"] = audit::rfc3339(entry.expires);
-  out["refresh_due"] = audit::rfc3339(entry.refresh_due);
-  out["refresh_failures"] = entry.refresh_failures;
-  out["refresh_failure"] = nullptr;
-  if (entry.refresh_failure) out["refresh_failure"] = entry.refresh_failure->reason;
-  if (whole) out["policy"] = entry.policy.lines;
-  return out;
-}
-
 struct StateText {
   json operator()(const policy::StsAbsent& absent) const {
     return command_failure("no policy: " + absent.reason);
@@ -79,6 +61,24 @@ json command_failure(const std::string& text, int status) {
   json out;
   out["error"] = text;
   out["status"] = status;
+  return out;
+}
+
+json listed_json(const policy::StsListed& listed, bool whole) {
+  const auto& entry = listed.entry;
+  json out;
+  out["domain"] = listed.domain.str();
+  out["mode"] = policy::to_string(entry.policy.mode);
+  out["id"] = entry.id;
+  out["mx"] = entry.policy.mx;
+  out["max_age"] = entry.policy.max_age.count();
+  out["fetched"] = audit::rfc3339(entry.fetched);
+  out["expires"] = audit::rfc3339(entry.expires);
+  out["refresh_due"] = audit::rfc3339(entry.refresh_due);
+  out["refresh_failures"] = entry.refresh_failures;
+  out["refresh_failure"] = nullptr;
+  if (entry.refresh_failure) out["refresh_failure"] = entry.refresh_failure->reason;
+  if (whole) out["policy"] = entry.policy.lines;
   return out;
 }
 

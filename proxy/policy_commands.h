@@ -17,6 +17,8 @@ namespace proxy {
 // What a wrong request, or a command without success, is answered with.
 nlohmann::json command_failure(const std::string& text, int status = 1);
 
+// As `policy list` and `policy show` (`whole`) tell it.
+nlohmann::json listed_json(const policy::StsListed& listed, bool whole);
 nlohmann::json policies_json(const std::vector<policy::StsListed>& policies);
 // One with its lines; a failure where there is none.
 nlohmann::json policy_json(const base::Domain& domain,

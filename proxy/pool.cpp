@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "proxy/meters.h"
 
 namespace proxy {
 
@@ -11,7 +12,15 @@ std::string terms_of(const base::Ip& ip, std::uint16_t port, const std::string& 
   return ip.str() + "|" + std::to_string(port) + "|" + sni + "|" + requirement;
 }
 
-Pool::~Pool() { *alive_ = false; }
+Pool::~Pool() {
+  *alive_ = false;
+  count(-static_cast<std::int64_t>(count_));
+}
+
+void Pool::count(std::int64_t change) {
+  count_ += static_cast<std::size_t>(change);
+  if (meters_ && change != 0) meters_->idle.add({}, change);
+}
 
 std::unique_ptr<MxLink> Pool::take(const std::string& terms) {
   const auto found = idle_.find(terms);
@@ -22,7 +31,7 @@ std::unique_ptr<MxLink> Pool::take(const std::string& terms) {
     // The one used last: it is the likeliest to be alive.
     link = std::move(waiting.back().link);
     waiting.pop_back();
-    --count_;
+    count(-1);
     if (link->session->channel().has_pending_input()) {
       link->session->quit();
       link.reset();
@@ -43,7 +52,7 @@ void Pool::give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepaliv
   const std::string terms = link->terms;
   Idle idle{std::move(link), std::chrono::steady_clock::now() + keepalive};
   idle_[terms].push_back(std::move(idle));
-  ++count_;
+  count(1);
   arm();
 }
 
@@ -68,7 +77,7 @@ void Pool::sweep() {
     while (!waiting.empty() && waiting.front().until <= now) {
       waiting.front().link->session->quit();
       waiting.pop_front();
-      --count_;
+      count(-1);
     }
     it = waiting.empty() ? idle_.erase(it) : std::next(it);
   }
@@ -80,7 +89,7 @@ bool Pool::make_place(const base::Ip& ip) {
     if (waiting.front().link->session->peer().ip != ip) continue;
     waiting.front().link->session->quit();
     waiting.pop_front();
-    --count_;
+    count(-1);
     if (waiting.empty()) idle_.erase(it);
     return true;
   }
@@ -92,7 +101,7 @@ void Pool::close_all() {
     for (Idle& idle : waiting) idle.link->session->quit();
   }
   idle_.clear();
-  count_ = 0;
+  count(-static_cast<std::int64_t>(count_));
 }
 
 }  // namespace proxy

@@ -17,6 +17,8 @@
 
 namespace proxy {
 
+struct Meters;
+
 // A session and the proof under which it may carry mail, with what the log says of it.
 struct MxLink {
   std::unique_ptr<MxSession> session;
@@ -25,6 +27,7 @@ struct MxLink {
   std::optional<policy::TlsSession> tls;  // nullopt: cleartext
   bool reused = false;
   bool opened_early = false;  // before the client was greeted: it may have died since
+  std::optional<policy::Past> past = std::nullopt;  // of its host, for who judges it again
 };
 
 // The key of a connection. `requirement`: policy::fingerprint of the requirement it met.
@@ -33,7 +36,9 @@ std::string terms_of(const base::Ip& ip, std::uint16_t port, const std::string& 
 
 class Pool {
  public:
-  explicit Pool(boost::asio::any_io_executor executor) : timer_(std::move(executor)) {}
+  // `meters`: counts those that wait; null: nobody does.
+  explicit Pool(boost::asio::any_io_executor executor, Meters* meters = nullptr)
+      : meters_(meters), timer_(std::move(executor)) {}
   ~Pool();
 
   // A live connection under these terms, or nullptr. One that the peer closed or wrote to while
@@ -54,9 +59,11 @@ class Pool {
   };
   void sweep();
   void arm();
+  void count(std::int64_t change);
 
   std::unordered_map<std::string, std::list<Idle>> idle_;
   std::size_t count_ = 0;
+  Meters* meters_;
   boost::asio::steady_timer timer_;
   bool armed_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -40,6 +40,8 @@ class Reporting {
   void start();
   // Ends the thread; what the log holds by then is counted.
   void stop();
+  // As Service::backlog().
+  std::uint64_t backlog() const { return service_->backlog(); }
   // From any thread while it runs.
   void command(nlohmann::json request, report::Service::Answer answer);
   // Without start(): runs the command on this thread.

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "config/choices.h"
+#include "proxy/meters.h"
 #include "proxy/tls_client.h"
 
 namespace proxy {
@@ -119,6 +120,10 @@ void Server::begin(Thread& thread, std::size_t index, std::shared_ptr<Listener> 
     const asio::generic::stream_protocol protocol(name.ss_family, 0);
     Channel::Socket socket(io, protocol, connection.get());
     connection.release();
+    if (shared_.meters) {
+      const config::Protocol spoken = thread.terms[index]->listen.protocol;
+      shared_.meters->accepted.add({config::name_of(spoken)});
+    }
     auto session = std::make_unique<Session>(*thread.worker, thread.terms[index],
                                              std::move(socket), peer);
     asio::co_spawn(io, live(shared_, thread, listener, std::move(session)), asio::detached);

@@ -17,6 +17,7 @@ json Daemon::status() const {
   json out;
   out["schema"] = schema;
   out["version"] = STERNPOST_VERSION;
+  out["hostname"] = config_->server.hostname;
   out["config"] = config_path_;
   out["uptime"] = std::chrono::duration_cast<std::chrono::seconds>(uptime).count();
   out["ready"] = ready();
@@ -36,11 +37,7 @@ json Daemon::status() const {
   out["sessions"] = services_->shared().sessions.load();
   out["weakenings"] = global_weakenings(*config_);
   out["listeners"] = json::array();
-  auto listening = server_->listening();
-  if (advisor_) {
-    for (auto& one : advisor_->listening()) listening.push_back(std::move(one));
-  }
-  for (const auto& one : listening) {
+  for (const auto& one : listening()) {
     json listener;
     listener["address"] = one.address;
     listener["protocol"] = one.protocol;

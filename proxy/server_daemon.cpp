@@ -15,6 +15,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds probe_again{10};
+constexpr std::chrono::seconds probe_on{60};  // Mostly out of libunbound's memory.
 
 sigset_t signals_taken() {
   sigset_t set;
@@ -52,6 +53,7 @@ std::vector<std::string> needs_restart(const config::Config& before, const confi
     keys.push_back("socketmap.sendmail_listen");
   }
   if (before.milter.socket != now.milter.socket) keys.push_back("milter.socket");
+  if (!before.admin.listen && now.admin.listen) keys.push_back("admin.listen");
   if (before.mta_sts.refresh_interval != now.mta_sts.refresh_interval) {
     keys.push_back("mta_sts.refresh_interval");
   }
@@ -78,7 +80,9 @@ Daemon::Daemon(std::string config_path, std::shared_ptr<const config::Config> co
       config_(std::move(config)),
       started_with_(config_),
       probe_timer_(home_),
-      watchdog_timer_(home_) {
+      watchdog_timer_(home_),
+      started_at_(clock.wall()),
+      adopted_at_(started_at_) {
   // Before there are other threads, which inherit it.
   const sigset_t taken = signals_taken();
   pthread_sigmask(SIG_BLOCK, &taken, nullptr);
@@ -104,6 +108,8 @@ base::Result<void, StartError> Daemon::open() {
     opened = advisor_->open(snapshot, passed);
     if (!opened) return opened;
   }
+  opened = open_admin(passed);
+  if (!opened) return opened;
   if (passed.left() > 0) {
     base::log_warn("", std::to_string(passed.left()) +
                            " sockets passed by systemd belong to no address to listen at");
@@ -121,6 +127,7 @@ int Daemon::run() {
   server_->start();
   if (advisor_) advisor_->start();
   if (services_->reporting() != nullptr) services_->reporting()->start();
+  if (admin_) admin_->start();
   control_->start();
   probe_validation();
   feed_watchdog();
@@ -136,6 +143,7 @@ int Daemon::run() {
     }
   }
   leave_signals();
+  admin_.reset();  // It asks the others.
   server_.reset();
   advisor_.reset();
   services_->close("SIGTERM or SIGINT");
@@ -167,9 +175,10 @@ void Daemon::on_validation(const dns::ValidationReport& report) {
   validation_text_ = report.text;
   auto& validation = services_->shared().validation;
   if (report.state == dns::Validation::validates) {
-    validation = Validation::validates;
-    base::log_info("", "the resolver validates: " + report.text);
-    tell_status();
+    const bool before = validation.exchange(Validation::validates) == Validation::validates;
+    if (!before) base::log_info("", "the resolver validates: " + report.text);
+    if (!before) tell_status();
+    probe_after(probe_on);
     return;
   }
   const bool broken = report.state == dns::Validation::does_not_validate;
@@ -180,7 +189,11 @@ void Daemon::on_validation(const dns::ValidationReport& report) {
                             report.text);
   }
   tell_status();
-  probe_timer_.expires_after(probe_again);
+  probe_after(probe_again);
+}
+
+void Daemon::probe_after(std::chrono::seconds time) {
+  probe_timer_.expires_after(time);
   probe_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) probe_validation();
   });
@@ -260,6 +273,7 @@ void Daemon::reload() {
     }
     base::log_error("", "the configuration stays as it was: " + config_path_ + " is wrong");
     record_config("reload refused: " + config_path_ + " is wrong; the old configuration stays");
+    reload_refused_ = true;
   } else {
     adopt(std::move(loaded.config));
   }
@@ -275,7 +289,9 @@ void Daemon::adopt(std::shared_ptr<const config::Config> config) {
   const auto snapshot = make_snapshot(config);
   auto adopted = server_->adopt(snapshot, kept);
   if (adopted && advisor_) adopted = advisor_->adopt(snapshot);
+  if (adopted && admin_) adopted = admin_->adopt(*config, kept);
   if (adopted) adopted = services_->adopt(*config);
+  reload_refused_ = !adopted;
   if (!adopted) {
     base::log_error("", "the configuration stays as it was: " + adopted.error().text);
     record_config("reload refused: " + adopted.error().text);
@@ -289,6 +305,7 @@ void Daemon::adopt(std::shared_ptr<const config::Config> config) {
   std::string reason = "configuration reloaded from " + config_path_ + weak_text(*config);
   if (!kept.empty()) reason += "; only at a restart: " + joined(kept, ", ");
   record_config(reason);
+  adopted_at_ = clock_.wall();
   config_ = std::move(config);
   base::log_info("", "configuration reloaded from " + config_path_);
 }

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "config/load.h"
+#include "proxy/admin_port.h"
 #include "proxy/advisor.h"
 #include "proxy/control.h"
 #include "proxy/server.h"
@@ -42,6 +43,7 @@ class Daemon {
   void leave_signals();
   void on_signal(int number);
   void probe_validation();
+  void probe_after(std::chrono::seconds time);
   void on_validation(const dns::ValidationReport& report);
   void tell_status();
   void reload();
@@ -52,6 +54,11 @@ class Daemon {
   bool ready() const;
   std::string status_text() const;
   nlohmann::json status() const;
+  // server_admin.cpp
+  base::Result<void, StartError> open_admin(PassedSockets& passed);
+  std::vector<Server::Listening> listening() const;
+  std::vector<std::string> not_ready() const;
+  admin::Facts facts() const;
   std::map<std::string, Control::Command> commands();
   void add_policy_commands(std::map<std::string, Control::Command>& commands);
   void add_report_commands(std::map<std::string, Control::Command>& commands);
@@ -64,6 +71,7 @@ class Daemon {
   std::unique_ptr<Services> services_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Advisor> advisor_;  // null: nobody only asks
+  std::unique_ptr<AdminPort> admin_;  // null: admin.listen is not set
   std::shared_ptr<Control> control_;
   std::thread signal_thread_;
   std::atomic<bool> signals_over_{false};
@@ -71,6 +79,9 @@ class Daemon {
   boost::asio::steady_timer probe_timer_;
   boost::asio::steady_timer watchdog_timer_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  base::WallTime started_at_;
+  base::WallTime adopted_at_;     // when the configuration in force was
+  bool reload_refused_ = false;   // the last one
   std::string validation_text_ = "not asked yet";
   bool told_ready_ = false;
   bool ending_ = false;

@@ -169,9 +169,16 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
       log_options(config.log, start_reason, std::move(strings_first)), *made->head_, made->clock_);
   if (!log) return base::fail(unavailable("log.enforcement " + log.error().text));
   made->log_ = std::move(*log);
+  made->metered_log_ = std::make_unique<MeteredLog>(*made->log_, made->meters_);
 
   auto sts = made->open_sts(home, config);
   if (!sts) return base::fail(std::move(sts.error()));
+
+  made->host_histories_ =
+      std::make_unique<HostHistories>(home.get_executor(), *made->store_, made->clock_);
+  const auto hosts = made->host_histories_->load();
+  if (!hosts) return base::fail(unavailable(hosts.error().text));
+  base::log_info("", std::to_string(*hosts) + " MX hosts are remembered");
 
   auto reporting = made->open_reporting(config);
   if (!reporting) return base::fail(std::move(reporting.error()));
@@ -181,7 +188,9 @@ base::Result<std::unique_ptr<Services>, StartError> Services::open(
   shared.sts = made->sts_.get();
   shared.resolver = made->resolver_.get();
   shared.plain_resolver = made->plain_resolver_.get();
-  shared.log = made->log_.get();
+  shared.log = made->metered_log_.get();
+  shared.meters = &made->meters_;
+  shared.host_histories = made->host_histories_.get();
   shared.host_memory = &made->host_memory_;
   shared.slots = &made->slots_;
   if (!config.milter.socket.empty()) shared.seen_hosts = &made->seen_hosts_;
@@ -257,7 +266,8 @@ void Services::record(const policy::StsEvent& event) {
   const std::string text =
       event.domain + ": " + std::string(policy::to_string(event.kind)) + ": " + event.text;
   base::log(event.alert ? base::LogLevel::warn : base::LogLevel::info, "", text);
-  log_->append(record_of(event));
+  meters_.count(event);
+  log().append(record_of(event));
 }
 
 base::Result<void, base::Error> Services::adopt(const config::Config& config) {

@@ -13,8 +13,10 @@
 #include "config/config.h"
 #include "dns/unbound_resolver.h"
 #include "policy/sts_engine.h"
+#include "proxy/host_histories.h"
 #include "proxy/host_memory.h"
 #include "proxy/listener_socket.h"
+#include "proxy/metered_log.h"
 #include "proxy/mx_slots.h"
 #include "proxy/reporting.h"
 #include "proxy/seen_hosts.h"
@@ -55,7 +57,8 @@ class Services {
   Shared& shared() { return shared_; }
   dns::UnboundResolver& resolver() { return *resolver_; }
   policy::StsEngine& sts() { return *sts_; }
-  audit::EnforcementLog& log() { return *log_; }
+  audit::EnforcementLog& log() { return *metered_log_; }
+  const store::Store& store() const { return *store_; }
   Reporting* reporting() { return reporting_.get(); }  // null: tls_rpt.enabled is false
   // What of a new configuration the policy fetcher can take up; on the home thread.
   base::Result<void, base::Error> adopt(const config::Config& config);
@@ -78,12 +81,15 @@ class Services {
   std::chrono::days strings_kept_{};
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<audit::StoredHead> head_;
+  Meters meters_;
   std::unique_ptr<audit::EnforcementLog> log_;
+  std::unique_ptr<MeteredLog> metered_log_;
   std::unique_ptr<dns::UnboundResolver> resolver_;
   std::unique_ptr<dns::UnboundResolver> plain_resolver_;
   std::unique_ptr<policy::HttpsFetcher> fetcher_;
   std::unique_ptr<policy::StsEngine> sts_;
   std::unique_ptr<Reporting> reporting_;
+  std::unique_ptr<HostHistories> host_histories_;
   HostMemory host_memory_;
   MxSlots slots_;
   SeenHosts seen_hosts_;

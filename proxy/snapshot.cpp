@@ -64,6 +64,9 @@ policy::Settings settings_of(const config::Config& config) {
                              : policy::InsecureMx::opportunistic;
   settings.on_lookup_error = on_error(config.mta_sts.on_lookup_error);
   settings.on_fetch_error = on_error(config.mta_sts.on_fetch_error);
+  settings.on_downgrade = from.on_downgrade == config::OnDowngrade::Defer
+                              ? policy::OnDowngrade::defer
+                              : policy::OnDowngrade::log;
   settings.dane_enabled = config.dane.enabled;
   settings.sts_enabled = config.mta_sts.enabled;
   for (const config::Rule& one : from.rules) settings.rules.push_back(rule(one));

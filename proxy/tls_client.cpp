@@ -33,8 +33,11 @@ base::Error openssl_error(const std::string& what) {
   return base::Error{what + (reason ? std::string(": ") + reason : std::string())};
 }
 
-// For the report also where DANE alone authenticates.
-bool needs_pkix(const policy::Try& plan) { return plan.sts || policy::pkix_of(plan.requirement); }
+// For the report also where DANE alone authenticates; and where nothing is published, so that the
+// log says what the peer proved and the host is known by it later (policy/downgrade.h).
+bool needs_pkix(const policy::Try& plan) {
+  return plan.sts || policy::pkix_of(plan.requirement) || !plan.tlsa;
+}
 
 policy::ChainState chain_state(dane::ChainState state) {
   switch (state) {

@@ -8,7 +8,9 @@
 #include "base/overloaded.h"
 #include "policy/sts_engine.h"
 #include "proxy/dialled.h"
+#include "proxy/host_histories.h"
 #include "proxy/host_memory.h"
+#include "proxy/meters.h"
 #include "proxy/seen_hosts.h"
 #include "proxy/survey.h"
 #include "proxy/tls_client.h"
@@ -170,8 +172,11 @@ asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
 asio::awaitable<std::unique_ptr<MxLink>> Walk::next(SteadyTime budget, bool use_pool) {
   current_.reset();
   budget_ = budget;
+  Meters* const meters = worker_.shared().meters;
   if (!planned_) {
+    const SteadyTime begun = std::chrono::steady_clock::now();
     const bool planned = co_await make_plan(budget);
+    if (meters) meters->plan.observe(std::chrono::steady_clock::now() - begun);
     if (!planned && !(by_sts_ && !rechecked_)) co_return nullptr;
   }
   for (;;) {
@@ -274,8 +279,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
     auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
     if (link && judge_again(*link)) {
       link = fit(std::move(link));
-      if (link) co_return link;
-      co_return nullptr;
+      if (link && worker_.shared().meters) worker_.shared().meters->reused.add();
+      co_return link;
     }
     if (link) link->session->quit();
   }
@@ -338,20 +343,33 @@ asio::awaitable<std::optional<MxSlots::Slot>> Walk::take_slot(base::Ip ip, Stead
 bool Walk::judge_again(MxLink& link) const {
   policy::Evidence evidence = policy::NoStartTls{"STARTTLS is not offered"};
   if (link.tls) evidence = *link.tls;
-  const policy::Verdict verdict = judge(evidence, true);
+  const policy::Verdict verdict = judge(evidence, true, link.past ? &*link.past : nullptr);
   const auto* authorized = std::get_if<policy::Authorized>(&verdict.outcome);
   if (authorized) link.authorized = *authorized;
   return authorized != nullptr;
 }
 
-policy::Verdict Walk::judge(const policy::Evidence& evidence, bool cleartext_retry) const {
+// What the host showed before; nullopt where nobody remembers, or must not: report mail of our own
+// goes out whatever TLS does, and an address that is no host's has no past.
+asio::awaitable<std::optional<policy::Past>> Walk::past_of_host(base::Ip ip) {
+  HostHistories* const histories = worker_.shared().host_histories;
+  if (!histories || !current_->host || snapshot_->report_mail()) co_return std::nullopt;
+  auto history = co_await histories->look(*current_->host);
+  if (!history) co_return std::nullopt;
+  policy::Past past{std::move(*history), ip, worker_.shared().clock->wall()};
+  co_return past;
+}
+
+policy::Verdict Walk::judge(const policy::Evidence& evidence, bool cleartext_retry,
+                            const policy::Past* past) const {
   if (literal_) {
     return policy::judge(*current_->plan, *literal_, evidence, cleartext_retry);
   }
   if (!current_->host) {
     return policy::judge(*current_->plan, *domain_, *address_, evidence, cleartext_retry);
   }
-  return policy::judge(*current_->plan, *domain_, *current_->host, evidence, cleartext_retry);
+  return policy::judge(*current_->plan, *domain_, *current_->host, evidence, cleartext_retry,
+                       past);
 }
 
 asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime budget,
@@ -417,17 +435,24 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
       note_mx(ip, secured.error());
       co_return nullptr;
     } else if (secured.error().kind == MxFailure::Kind::refused) {
-      evidence = policy::NoStartTls{secured.error().text};
+      evidence = policy::NoStartTls{secured.error().text, true};
     } else {
       evidence = policy::HandshakeFailed{secured.error().text};
     }
   }
-  const policy::Verdict verdict = judge(evidence, cleartext_retry);
+  // The second connection of a host whose TLS failed was judged with the first.
+  if (!cleartext_retry) past_ = co_await past_of_host(ip);
+  const policy::Past* const past = cleartext_retry || !past_ ? nullptr : &*past_;
+  const policy::Verdict verdict = judge(evidence, cleartext_retry, past);
   attempt.evidence = &evidence;
   attempt.verdict = &verdict;
   // The second walk of observe mode tries hosts that the first one has counted.
   attempt.counted = !cleartext_retry && !literal_ && !observing_;
   log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
+  if (verdict.downgrade && !observing_) {
+    log_downgrade(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
+  }
+  if (verdict.history) worker_.shared().host_histories->put(*current_->host, *verdict.history);
 
   if (current_->host && worker_.shared().seen_hosts) {
     worker_.shared().seen_hosts->note(*current_->host, plan, verdict,
@@ -443,7 +468,12 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     note(Rank::policy, denied->reply, verdict.result);
     const SteadyTime now = std::chrono::steady_clock::now();
     HostMemory& memory = *worker_.shared().host_memory;
-    memory.mark("t|" + terms, denied->reply.lines.front(), now, config_.outbound.host_memory);
+    // Other mail under the same terms may have an exception from policy.on_downgrade: where that
+    // alone denied the host, whose reason is then the downgrade's, no mark stands in its way.
+    const bool by_its_past = verdict.downgrade && verdict.reason == verdict.downgrade->reason;
+    if (!by_its_past) {
+      memory.mark("t|" + terms, denied->reply.lines.front(), now, config_.outbound.host_memory);
+    }
     if (current_->host) {
       memory.mark("h|" + current_->host->str(), verdict.reason, now, config_.outbound.host_memory);
     }
@@ -463,9 +493,12 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
       co_return nullptr;
     }
   }
+  if (Meters* const meters = worker_.shared().meters; meters && !early) {
+    meters->connect.observe(std::chrono::steady_clock::now() - began_);
+  }
   std::optional<policy::TlsSession> tls;
   if (auto* facts = std::get_if<policy::TlsSession>(&evidence)) tls = std::move(*facts);
-  MxLink link{std::move(session), *authorized, terms, std::move(tls), false, early};
+  MxLink link{std::move(session), *authorized, terms, std::move(tls), false, early, past_};
   co_return std::make_unique<MxLink>(std::move(link));
 }
 

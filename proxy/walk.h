@@ -93,7 +93,9 @@ class Walk {
   Current current_host() const;
   // nullptr: this session lacks what the message needs; the reason is noted.
   LinkPtr fit(LinkPtr link);
-  policy::Verdict judge(const policy::Evidence& evidence, bool cleartext_retry) const;
+  policy::Verdict judge(const policy::Evidence& evidence, bool cleartext_retry,
+                        const policy::Past* past) const;
+  asio::awaitable<std::optional<policy::Past>> past_of_host(base::Ip ip);
   bool judge_again(MxLink& link) const;
   bool was_cut_short() const;
 
@@ -127,6 +129,8 @@ class Walk {
   std::vector<base::Ip> addresses_;
   std::size_t next_address_ = 0;
   std::optional<Current> current_;
+  // Of the host under way, before this session; kept over a reconnect without TLS.
+  std::optional<policy::Past> past_;
 
   std::set<std::string> lacking_;   // terms of sessions without 8BITMIME or SMTPUTF8
   bool accept_lacking_ = false;     // second round: send as it is

@@ -12,7 +12,7 @@ Worker::Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, std::si
     : shared_(shared),
       snapshot_(std::move(snapshot)),
       gather_(std::make_unique<Gather>(shared, io_.get_executor(), domains)),
-      pool_(std::make_unique<Pool>(io_.get_executor())) {}
+      pool_(std::make_unique<Pool>(io_.get_executor(), shared.meters)) {}
 
 Worker::~Worker() = default;
 

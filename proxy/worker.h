@@ -30,7 +30,9 @@ class StsEngine;
 namespace proxy {
 
 class Gather;
+class HostHistories;
 class HostMemory;
+struct Meters;
 class MxSlots;
 class Pool;
 class SeenHosts;
@@ -59,7 +61,9 @@ struct Shared {
   audit::EnforcementLog* log = nullptr;
   HostMemory* host_memory = nullptr;
   MxSlots* slots = nullptr;
+  HostHistories* host_histories = nullptr;  // null: nobody remembers
   SeenHosts* seen_hosts = nullptr;  // null: nobody asks for it
+  Meters* meters = nullptr;         // null: nobody counts
   const tlsrpt::ReturnPath* report_mail = nullptr;  // null: no report mail goes out from here
   // Keeps a policy's strings under their digest, before a log line names it; any thread.
   std::function<void(const tlsrpt::Policy&, const std::string& digest)> keep_policy;

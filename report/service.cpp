@@ -13,6 +13,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds interval{1};
+constexpr std::chrono::seconds backlog_interval{10};
 // What was logged before midnight is written and counted by then.
 constexpr std::chrono::seconds grace{3};
 constexpr std::size_t domains_at_once = 250;
@@ -104,7 +105,17 @@ bool Service::work() {
   const bool more_to_compose = compose_some();
   if (settings_.send && settings_.identity.complete) (void)sender_.begin_due();
   forget();
+  tell_backlog();
   return more_to_compose || counted == Counted::some;
+}
+
+void Service::tell_backlog() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < backlog_due_) return;
+  backlog_due_ = now + backlog_interval;
+  const auto backlog = parts_.reports->backlog();
+  if (!backlog) return complain(backlog.error().text);
+  backlog_.store(*backlog, std::memory_order_relaxed);
 }
 
 // ---- the day's end ------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 // by proxy/reporting.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <filesystem>
@@ -59,6 +60,9 @@ class Service {
   // last time before the end.
   void catch_up();
 
+  // Reports that are neither sent nor given up, as of some seconds ago. Any thread.
+  std::uint64_t backlog() const { return backlog_.load(std::memory_order_relaxed); }
+
   // `request`: {"command": "report list"|"report show"|"report send", "date", "domain",
   // "dry_run"}. Calls `answer` once; {"error": …} where it cannot be done.
   using Answer = std::function<void(nlohmann::json)>;
@@ -77,6 +81,7 @@ class Service {
       store::Day day, const std::vector<store::DomainCounts>& counts);
   void skip(store::Day day, const std::string& domain, const std::string& why);
   void forget();
+  void tell_backlog();
   void complain(const std::string& text);
   tlsrpt::Report composed(store::Day day, const store::DomainCounts& counts) const;
   store::ReportRow row_for(const tlsrpt::Report& report) const;
@@ -115,6 +120,8 @@ class Service {
   std::set<std::pair<store::Day, std::string>> skipped_;
   base::SteadyTime skipped_due_{};
   base::WallTime forget_due_{};
+  std::atomic<std::uint64_t> backlog_{0};
+  base::SteadyTime backlog_due_{};
   std::chrono::steady_clock::time_point complaint_due_{};
 };
 

@@ -1,5 +1,7 @@
 #include "store/sqlite_store.h"
 
+#include <iterator>
+
 #include "store/database.h"
 #include "store/sqlite_reader.h"
 
@@ -8,7 +10,7 @@ namespace store {
 namespace {
 
 constexpr std::size_t batch_size = 2000;
-constexpr std::int64_t schema_version = 2;
+constexpr std::int64_t schema_version = 3;
 
 constexpr const char* schema_1 = R"(
 BEGIN IMMEDIATE;
@@ -59,7 +61,29 @@ UPDATE policy_strings SET used = unixepoch() / 86400;
 PRAGMA user_version = 2;
 COMMIT;
 )";
+// What MX hosts showed: store/sqlite_hosts.cpp. A time of 0: never.
+constexpr const char* schema_3 = R"(
+BEGIN IMMEDIATE;
+CREATE TABLE mx_host (
+  host TEXT PRIMARY KEY, seen INTEGER NOT NULL, tls INTEGER NOT NULL,
+  authenticated INTEGER NOT NULL, peer_auth TEXT NOT NULL, spki_sha256 TEXT NOT NULL,
+  plain TEXT NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 3;
+COMMIT;
+)";
 static_assert(application_id == 1400139887);
+
+// Whatever stands between that schema and the present one.
+Outcome bring_up_to_date(Database& db, std::int64_t version) {
+  const char* const steps[] = {schema_1, schema_2, schema_3};
+  static_assert(std::size(steps) == schema_version);
+  for (std::int64_t step = version; step < schema_version; ++step) {
+    auto taken = db.execute(steps[step]);
+    if (!taken) return taken;
+  }
+  return {};
+}
 
 std::int64_t to_number(std::chrono::sys_days day) { return day.time_since_epoch().count(); }
 std::chrono::sys_days to_day(std::int64_t number) {
@@ -76,11 +100,10 @@ Outcome prepare_schema(Database& db, const std::string& file) {
   auto tables = db.number("SELECT count(*) FROM sqlite_master");
   if (!tables) return base::fail(std::move(tables.error()));
   if (*id == 0 && *version == 0 && *tables == 0) {
-    auto made = db.execute(schema_1);
-    return made ? db.execute(schema_2) : made;
+    return bring_up_to_date(db, 0);
   }
   if (*id != application_id) return base::fail(file + ": is another program's database");
-  if (*version != 1 && *version != schema_version) {
+  if (*version < 1 || *version > schema_version) {
     return base::fail(file + ": has schema " + std::to_string(*version) +
                       ", of another Sternpost; this one knows " + std::to_string(schema_version));
   }
@@ -91,8 +114,7 @@ Outcome prepare_schema(Database& db, const std::string& file) {
   if (!*row || check->text(0) != "ok") {
     return base::fail(file + ": is damaged: " + check->text(0));
   }
-  if (*version == 1) return db.execute(schema_2);
-  return {};
+  return bring_up_to_date(db, *version);
 }
 
 }  // namespace
@@ -222,6 +244,11 @@ bool SqliteStore::has_policy_strings(const std::string& digest, std::chrono::sys
   return found != strings_on_disk_.end() && found->second >= used;
 }
 
+std::optional<std::string> SqliteStore::trouble() const {
+  const std::lock_guard<std::mutex> held(lock_);
+  return error_;
+}
+
 Outcome SqliteStore::flush() {
   std::unique_lock<std::mutex> held(lock_);
   const std::uint64_t last = posted_;
@@ -294,6 +321,9 @@ Outcome SqliteStore::apply(const Write& write) {
   if (write.table == Table::policy) {
     sql = write.row ? "INSERT OR REPLACE INTO policy VALUES (?1,?2,?3,?4,?5,?6,?7)"
                     : "DELETE FROM policy WHERE domain = ?1";
+  } else if (write.table == Table::host) {
+    sql = write.host_row ? "INSERT OR REPLACE INTO mx_host VALUES (?1,?2,?3,?4,?5,?6,?7)"
+                         : "DELETE FROM mx_host WHERE host = ?1";
   } else if (write.table == Table::strings) {
     sql = "INSERT INTO policy_strings VALUES (?1, ?2, ?3) "
           "ON CONFLICT (digest) DO UPDATE SET used = excluded.used";
@@ -315,6 +345,7 @@ Outcome SqliteStore::apply(const Write& write) {
     statement->bind(6, to_number(write.row->txt_checked));
     statement->bind(7, static_cast<std::int64_t>(write.row->refresh_failures));
   }
+  if (write.host_row) bind_host(*statement, *write.host_row);
   return statement->run();
 }
 

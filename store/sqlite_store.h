@@ -20,6 +20,7 @@ struct sqlite3;
 namespace store {
 
 class Database;
+class Statement;
 
 struct SqliteOptions {
   std::string file;
@@ -43,6 +44,8 @@ class SqliteStore final : public Store {
 
   void put_policy(PolicyRow row) override;
   void erase_policy(const std::string& domain) override;
+  void put_host(HostRow row) override;
+  void erase_host(const std::string& host) override;
   void put_value(std::string key, std::string value, Done done = {}) override;
   void erase_value(std::string key) override;
   void put_policy_strings(const std::string& digest, std::string json, std::chrono::sys_days used,
@@ -51,21 +54,24 @@ class SqliteStore final : public Store {
 
   base::Result<void, base::Error> each_policy(
       const std::function<void(PolicyRow row)>& take) override;
+  base::Result<std::vector<HostRow>, base::Error> load_hosts() override;
   base::Result<std::optional<std::string>, base::Error> value(const std::string& key) override;
   base::Result<std::vector<std::pair<std::string, std::string>>, base::Error> values(
       const std::string& prefix) override;
   base::Result<std::optional<std::string>, base::Error> policy_strings(
       const std::string& digest) override;
   bool has_policy_strings(const std::string& digest, std::chrono::sys_days used) override;
+  std::optional<std::string> trouble() const override;
   Outcome flush() override;
 
  private:
-  enum class Table { policy, value, strings, old_strings };
+  enum class Table { policy, host, value, strings, old_strings };
   struct Write {
     Table table = Table::value;
     std::string key;
     std::optional<std::string> text;  // of value and strings; nullopt: erase
     std::optional<PolicyRow> row;     // of policy; nullopt: erase
+    std::optional<HostRow> host_row;  // of host; nullopt: erase
     std::chrono::sys_days day{};      // of strings: used; of old_strings: before
     std::vector<Done> done;
   };
@@ -80,13 +86,14 @@ class SqliteStore final : public Store {
   Outcome apply(const Write& write);
   void finish(Batch batch, const Outcome& outcome);
   static std::string slot(const Write& write);
+  static void bind_host(Statement& statement, const HostRow& row);
 
   SqliteOptions options_;
   std::mutex reading_;
   std::unique_ptr<Database> reader_;
   std::unique_ptr<Database> writer_;  // the writer thread's alone
 
-  std::mutex lock_;
+  mutable std::mutex lock_;
   std::condition_variable work_;
   std::condition_variable settled_;
   std::map<std::uint64_t, Write> pending_;                // by number, so oldest first

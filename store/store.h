@@ -1,8 +1,9 @@
 // Store: what must outlive the process: the MTA-STS policy cache (RFC 8461 §10.2: losing it is a
-// downgrade window), small named values (the head of the audit chain), and the strings of policies
-// by their digest. Reads block and are for start-up, reports and the control socket; writes are
-// posted to the store's own writer and never block. A failed write is told and never takes back
-// what its caller holds in memory. Called by policy/sts_engine, audit and the report writers.
+// downgrade window), what MX hosts showed in earlier sessions, small named values (the head of the
+// audit chain), and the strings of policies by their digest. Reads block and are for start-up,
+// reports and the control socket; writes are posted to the store's own writer and never block. A
+// failed write is told and never takes back what its caller holds in memory. Called by
+// policy/sts_engine, proxy/host_histories, audit and the report writers.
 #pragma once
 
 #include <chrono>
@@ -29,6 +30,18 @@ struct PolicyRow {
   bool operator==(const PolicyRow&) const = default;
 };
 
+// What one MX host showed in sessions: for the memory of downgrades.
+struct HostRow {
+  std::string host;
+  base::WallTime seen{};                        // last session
+  std::optional<base::WallTime> tls;            // last one with TLS
+  std::optional<base::WallTime> authenticated;  // last one with an authenticated peer
+  std::string peer_auth;                        // of that one
+  std::string spki_sha256;                      // likewise, hex
+  std::string plain;                            // addresses without STARTTLS, parted by spaces
+  bool operator==(const HostRow&) const = default;
+};
+
 using Outcome = base::Result<void, base::Error>;
 // Called once, on the writer's thread, when the write is on disk or has failed.
 using Done = std::function<void(const Outcome&)>;
@@ -40,6 +53,8 @@ class Store {
   // ---- posted; of writes to one key only the last need reach the disk; order is kept otherwise
   virtual void put_policy(PolicyRow row) = 0;
   virtual void erase_policy(const std::string& domain) = 0;
+  virtual void put_host(HostRow row) = 0;
+  virtual void erase_host(const std::string& host) = 0;
   virtual void put_value(std::string key, std::string value, Done done = {}) = 0;
   virtual void erase_value(std::string key) = 0;
   // `json` under `digest` (SHA-256, hex), used on that day. What is known costs nothing. A log
@@ -59,6 +74,8 @@ class Store {
     if (!read) return base::fail(std::move(read.error()));
     return rows;
   }
+  // Those seen last come first.
+  virtual base::Result<std::vector<HostRow>, base::Error> load_hosts() = 0;
   virtual base::Result<std::optional<std::string>, base::Error> value(const std::string& key) = 0;
   // All values whose key begins with `prefix`, by key.
   virtual base::Result<std::vector<std::pair<std::string, std::string>>, base::Error> values(
@@ -67,6 +84,8 @@ class Store {
       const std::string& digest) = 0;
   // Whether put_policy_strings for it and that day is on disk; never blocks.
   virtual bool has_policy_strings(const std::string& digest, std::chrono::sys_days used) = 0;
+  // Why the last write failed; nullopt: it did not. Never blocks on the disk.
+  virtual std::optional<std::string> trouble() const = 0;
   // Waits until all that was posted before is on disk, or says why not. Never on an I/O thread.
   virtual Outcome flush() = 0;
 };

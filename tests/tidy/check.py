@@ -11,18 +11,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CXX = (".h", ".cpp")
 
 # A folder may include itself and folders of a later row.
-ROWS = [["cli"], ["check"], ["proxy"], ["report"], ["config"], ["policy"], ["dane"], ["dns"],
-        ["audit"], ["store"], ["smtp", "tlsrpt"], ["base"]]
+ROWS = [["cli"], ["check"], ["proxy"], ["report", "admin"], ["config"], ["policy"], ["dane"],
+        ["dns"], ["audit"], ["store"], ["smtp", "tlsrpt", "metrics"], ["base"]]
 RANK = {folder: rank for rank, row in enumerate(ROWS) for folder in row}
 
 # Include prefix -> the files that may have it.
 LIBRARIES = {
     r"boost/(asio|beast)": ["proxy/*", "check/inquiry.*", "check/handshake.*",
-                            "report/*", "dns/unbound_*", "dns/await.h",
+                            "report/*", "admin/http_*", "dns/unbound_*", "dns/await.h",
                             "policy/*_fetcher*", "policy/sts_engine*"],
     r"openssl/": ["proxy/tls_*", "proxy/channel.cpp", "proxy/boost_impl.cpp", "dane/openssl*",
                   "policy/*_fetcher*", "audit/hash.*", "tlsrpt/result.cpp", "tlsrpt/dkim.cpp",
-                  "tlsrpt/return_path.cpp", "report/https_post.cpp"],
+                  "tlsrpt/return_path.cpp", "report/https_post.cpp", "admin/access.cpp"],
     r"toml\+\+/": ["config/load*"],
     r"spdlog/": ["base/log.*"],
     r"sqlite3\.h": ["store/sqlite*", "store/database.*"],

@@ -42,7 +42,7 @@ TEST_CASE("every example among the defaults is read and refused for no reason of
        "-----BEGIN PRIVATE KEY-----\n"
        "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
        "-----END PRIVATE KEY-----\n"},
-      {"/etc/sternpost/admin.token", "secret"}};
+      {"/etc/sternpost/admin.token", "0123456789abcdef"}};
   std::size_t others = 0;
   for (const std::string& error : errors_of(text, files)) {
     INFO(error);

@@ -385,22 +385,74 @@ TEST_CASE("the milter: its socket, its rules, what they need") {
 
 TEST_CASE("sections whose feature this version lacks are refused, not ignored") {
   each({
-      {"[admin]\nlisten = \"127.0.0.1:8470\"",
-       "main.toml:1:2: error: the HTTP interface is not part of this version: leave [admin] out"},
       {"[store]\nurl = \"postgresql://db/sternpost\"",
        "main.toml:2:7: error: url: a PostgreSQL store is not part of this version; use "
        "\"sqlite:/path\""},
-      {"[policy]\non_downgrade = \"defer\"",
-       "main.toml:2:16: error: on_downgrade = \"defer\" is not part of this version"},
   });
   CHECK(errors_of(with_listener("[tls_rpt]\n[milter]\n[socketmap]\n[admin]\n")) == Lines{});
-  // What stands in them is read all the same.
+}
+
+TEST_CASE("[admin]: without a token it listens at loopback and Unix sockets alone") {
+  for (const char* address : {"127.0.0.1:8470", "[::1]:8470", "127.9.9.9:1", "unix:/run/a.sock"}) {
+    INFO(address);
+    CHECK(errors_of(with_listener("[admin]\nlisten = \"" + std::string(address) + "\"")) ==
+          Lines{});
+  }
+  each({
+      {"[admin]\nlisten = \"192.0.2.1:8470\"",
+       "main.toml:2:10: error: 192.0.2.1:8470 is not loopback: it needs token_file"},
+      {"[admin]\nlisten = \"0.0.0.0:8470\"",
+       "main.toml:2:10: error: 0.0.0.0:8470 is not loopback: it needs token_file"},
+      {"[admin]\nlisten = \"[::]:8470\"",
+       "main.toml:2:10: error: [::]:8470 is not loopback: it needs token_file"},
+  });
   CHECK(errors_of(with_listener("[admin]\nlisten = \"192.0.2.1:80\"\ntokenfile = \"/t\"")) ==
-        Lines{"main.toml:1:2: error: the HTTP interface is not part of this version: leave [admin] "
-              "out",
-              "main.toml:2:10: error: an address that is not loopback needs token_file",
+        Lines{"main.toml:2:10: error: 192.0.2.1:80 is not loopback: it needs token_file",
               "main.toml:3:1: error: unknown key \"tokenfile\"; the nearest known key is "
               "\"token_file\""});
+}
+
+TEST_CASE("[admin]: the token's file is read, and a token it must be") {
+  const std::string text =
+      with_listener("[admin]\nlisten = \"192.0.2.1:8470\"\ntoken_file = \"/t\"");
+  const auto with = [&](const std::string& token) { return errors_of(text, {{"/t", token}}); };
+  CHECK(with("0123456789abcdef\n") == Lines{});
+  CHECK(with("0123456789abcdef\r\n") == Lines{});
+  CHECK(with(std::string(512, 'x')) == Lines{});
+  CHECK(errors_of(text).size() == 1);  // cannot be read
+  const Lines too_short{"main.toml:3:14: error: /t: a token of at least 16 characters is expected: "
+                        "openssl rand -hex 32"};
+  CHECK(with("") == too_short);
+  CHECK(with("0123456789abcde\n") == too_short);
+  CHECK(with(std::string(513, 'x')) ==
+        Lines{"main.toml:3:14: error: /t: a token has at most 512 characters"});
+  const Lines odd{"main.toml:3:14: error: /t: a token is one line of printable ASCII without "
+                  "spaces"};
+  CHECK(with("0123456789 abcdef") == odd);
+  CHECK(with("0123456789abcdef\nx") == odd);
+  CHECK(with("0123456789abcd\xc3\xa4") == odd);
+}
+
+TEST_CASE("[admin]: a token that others can read or change is warned of") {
+  using std::filesystem::perms;
+  const auto warnings = [](unsigned mode) {
+    config::Surroundings machine = config_test::machine({{"/t", "0123456789abcdef"}});
+    machine.permissions = [mode](const config::Path&) { return std::optional(perms(mode)); };
+    const std::string text =
+        with_listener("[admin]\nlisten = \"192.0.2.1:8470\"\ntoken_file = \"/t\"");
+    return config_test::texts(config::load_sources({{"main.toml", text}}, machine).warnings,
+                              "warning");
+  };
+  CHECK(warnings(0600) == Lines{});
+  CHECK(warnings(0640) == Lines{});
+  CHECK(warnings(0644) ==
+        Lines{"main.toml:3:14: warning: /t can be read by everybody: chmod 0640 or less"});
+  CHECK(warnings(0660) == Lines{"main.toml:3:14: warning: /t can be written by others than its "
+                                "owner: chmod 0640 or less"});
+  CHECK(config_test::warnings_of(with_listener("[admin]\ntoken_file = \"/t\""),
+                                 {{"/t", "0123456789abcdef"}}) ==
+        Lines{"main.toml:2:14: warning: token_file has no meaning without listen: nothing "
+              "listens"});
 }
 
 TEST_CASE("all mistakes are told at once, in the order of the file") {

@@ -278,3 +278,40 @@ TEST_CASE("restore: overdue refreshes are spread over the first minutes") {
   CHECK(first < 100);
   CHECK(first + cache.take_due(t0 + std::chrono::days(3) + 10min, 1000).size() >= 200);
 }
+
+TEST_CASE("cache: pages by name, without what has expired") {
+  StsCache cache;
+  for (const char* domain : {"d.example", "b.example", "a.example", "c.example"}) {
+    cache.fetched(name(domain), "1", policy_of(StsMode::enforce), t0);
+  }
+  cache.fetched(name("bb.example"), "1", policy_of(StsMode::enforce, 60s), t0);
+  const auto names = [&](const std::string& after, std::size_t most) {
+    std::vector<std::string> found;
+    for (const auto& [domain, entry] : cache.page(t0 + 1h, after, most)) {
+      found.push_back(domain.str());
+    }
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  CHECK(names("", 2) == Names{"a.example", "b.example"});
+  CHECK(names("b.example", 2) == Names{"c.example", "d.example"});
+  CHECK(names("d.example", 2) == Names{});
+  CHECK(names("", 100).size() == 4);
+}
+
+TEST_CASE("cache: its summary counts what is in force, by mode, and knows the oldest") {
+  StsCache cache;
+  CHECK_FALSE(cache.summary(t0).oldest);
+  cache.fetched(name("a.example"), "1", policy_of(StsMode::enforce), t0 + 1h);
+  cache.fetched(name("b.example"), "1", policy_of(StsMode::enforce), t0);
+  cache.fetched(name("c.example"), "1", policy_of(StsMode::testing), t0 + 2h);
+  cache.fetched(name("d.example"), "1", policy_of(StsMode::none), t0 + 2h);
+  cache.fetched(name("gone.example"), "1", policy_of(StsMode::enforce, 60s), t0 - 1h);
+  cache.fetch_failed(name("c.example"), "2", broken(), t0 + 2h);
+  const policy::StsSummary sum = cache.summary(t0 + 2h);
+  CHECK(sum.enforce == 2);
+  CHECK(sum.testing == 1);
+  CHECK(sum.none == 1);
+  CHECK(sum.refresh_failing == 1);
+  CHECK(sum.oldest == t0);
+}

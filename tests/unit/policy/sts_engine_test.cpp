@@ -54,6 +54,12 @@ class Publisher final : public policy::StsFetcher {
 // The store as data; the writer is the caller.
 class Memory final : public store::Store {
  public:
+  std::optional<std::string> trouble() const override { return std::nullopt; }
+  void put_host(store::HostRow) override {}
+  void erase_host(const std::string&) override {}
+  base::Result<std::vector<store::HostRow>, base::Error> load_hosts() override {
+    return std::vector<store::HostRow>();
+  }
   void put_policy(store::PolicyRow row) override {
     const std::string domain = row.domain;
     rows.insert_or_assign(domain, std::move(row));

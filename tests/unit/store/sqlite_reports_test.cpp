@@ -165,6 +165,7 @@ TEST_CASE("reports: a file of the schema before gets the new tables and keeps wh
   // What a program of schema 1 leaves behind.
   setting.execute("DROP TABLE report_policy; DROP TABLE report_failure; DROP TABLE report; "
                   "DROP TABLE report_endpoint; DROP TABLE report_batch; "
+                  "DROP TABLE mx_host; "
                   "ALTER TABLE policy_strings DROP COLUMN used; "
                   "PRAGMA user_version = 1;");
   store::Reports& reports = setting.open();
@@ -183,17 +184,18 @@ TEST_CASE("reports: a file of the schema before gets the new tables and keeps wh
   CHECK((*whole)->policy_strings("d1")->value() == "{}");
   REQUIRE((*whole)->load_policies()->size() == 1);
   CHECK((*whole)->load_policies()->front() == row);
+  CHECK((*whole)->load_hosts()->empty());
 }
 
 TEST_CASE("reports: a file of a later schema is left alone") {
   Setting setting;
   setting.open();
-  setting.execute("PRAGMA user_version = 3;");
+  setting.execute("PRAGMA user_version = 4;");
   store::SqliteOptions options;
   options.file = setting.file();
   const auto opened = store::SqliteStore::open(options);
   REQUIRE_FALSE(opened.has_value());
-  CHECK(opened.error().text.find("has schema 3, of another Sternpost") != std::string::npos);
+  CHECK(opened.error().text.find("has schema 4, of another Sternpost") != std::string::npos);
 }
 
 TEST_CASE("reports: counts add up, row by row, and are there after a restart") {

@@ -110,6 +110,35 @@ TEST_CASE("store: policies, values and policy strings are there after a restart"
   CHECK_FALSE(store->has_policy_strings("d2", today));
 }
 
+TEST_CASE("store: MX hosts are there after a restart, the one seen last first") {
+  const Folder folder;
+  store::HostRow plain;
+  plain.host = "plain.example";
+  plain.seen = base::WallTime(std::chrono::milliseconds(1700000000001));
+  plain.plain = "192.0.2.1 2001:db8::1";
+  store::HostRow known;
+  known.host = "known.example";
+  known.seen = base::WallTime(std::chrono::milliseconds(1700000000002));
+  known.tls = known.authenticated = known.seen;
+  known.peer_auth = "pkix";
+  known.spki_sha256 = "ab";
+  {
+    auto store = open(folder);
+    store->put_host(plain);
+    store->put_host(known);
+    store::HostRow gone;
+    gone.host = "gone.example";
+    store->put_host(gone);
+    store->erase_host("gone.example");
+    REQUIRE(store->flush().has_value());
+    CHECK_FALSE(store->trouble().has_value());
+  }
+  auto store = open(folder);
+  const auto rows = store->load_hosts();
+  REQUIRE(rows.has_value());
+  CHECK((*rows == std::vector<store::HostRow>{known, plain}));
+}
+
 TEST_CASE("store: text is kept octet for octet") {
   const Folder folder;
   const auto store = open(folder);

@@ -1,0 +1,183 @@
+// The memory of MX hosts: from sessions' threads to the home thread, to the disk and back.
+#include <catch2/catch.hpp>
+
+#include <stdlib.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <filesystem>
+#include <thread>
+
+#include "base/clock.h"
+#include "proxy/host_histories.h"
+#include "store/sqlite_store.h"
+
+namespace asio = boost::asio;
+using policy::HostHistory;
+
+namespace {
+
+class Folder {
+ public:
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "sternpost-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string file() const { return (path_ / "state.db").string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// A running thread with an io_context.
+struct Runner {
+  asio::io_context io{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard{io.get_executor()};
+  std::thread thread{[this] { io.run(); }};
+  void stop() {
+    guard.reset();
+    if (thread.joinable()) thread.join();
+  }
+  ~Runner() { stop(); }
+};
+
+struct World {
+  explicit World(const Folder& folder, std::size_t capacity = 100) {
+    store::SqliteOptions options;
+    options.file = folder.file();
+    auto opened = store::SqliteStore::open(std::move(options));
+    REQUIRE(opened.has_value());
+    store = std::move(*opened);
+    histories = std::make_unique<proxy::HostHistories>(home.io.get_executor(), *store, clock,
+                                                       capacity);
+    loaded = histories->load().value();
+  }
+  ~World() {
+    home.stop();
+    CHECK(store->flush().has_value());
+  }
+  HostHistory look(const std::string& host) {
+    auto future = asio::co_spawn(worker.io, histories->look(*base::Domain::parse(host)),
+                                 asio::use_future);
+    const auto history = future.get();
+    REQUIRE(history.has_value());
+    return *history;
+  }
+  void put(const std::string& host, const HostHistory& history) {
+    histories->put(*base::Domain::parse(host), history);
+  }
+  HostHistory seen(std::chrono::seconds ago = {}) const {
+    HostHistory history;
+    history.seen = history.tls = history.authenticated = clock.wall() - ago;
+    history.peer_auth = "pkix";
+    history.spki_sha256 = "ab";
+    history.plain = {*base::Ip::parse("192.0.2.1"), *base::Ip::parse("2001:db8::1")};
+    return history;
+  }
+
+  base::SystemClock clock;
+  Runner home;
+  Runner worker;
+  std::unique_ptr<store::SqliteStore> store;
+  std::unique_ptr<proxy::HostHistories> histories;
+  std::size_t loaded = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a host that nobody put is unknown; one that was is known, over a restart too") {
+  const Folder folder;
+  HostHistory history;
+  {
+    World world(folder);
+    CHECK(world.loaded == 0);
+    CHECK(world.look("mx.example.com") == HostHistory());
+    history = world.seen();
+    world.put("mx.example.com", history);
+    CHECK(world.look("mx.example.com") == history);
+  }
+  World again(folder);
+  CHECK(again.loaded == 1);
+  CHECK(again.look("mx.example.com") == history);
+}
+
+TEST_CASE("what is too old is not read back, and gone from the store") {
+  const Folder folder;
+  {
+    World world(folder);
+    world.put("old.example.com", world.seen(std::chrono::days(91)));
+    world.put("new.example.com", world.seen());
+    CHECK(world.look("new.example.com") != HostHistory());
+  }
+  {
+    World again(folder);
+    CHECK(again.loaded == 1);
+    CHECK(again.look("old.example.com") == HostHistory());
+  }
+  World third(folder);
+  CHECK(third.store->load_hosts()->size() == 1);
+}
+
+TEST_CASE("beyond its capacity the host seen longest ago goes, in memory and store") {
+  const Folder folder;
+  {
+    World world(folder, 3);
+    for (const char* host : {"a.example", "b.example", "c.example"}) world.put(host, world.seen());
+    world.put("a.example", world.seen());
+    world.put("d.example", world.seen());
+    CHECK(world.look("b.example") == HostHistory());
+    for (const char* host : {"a.example", "c.example", "d.example"}) {
+      CHECK(world.look(host) != HostHistory());
+    }
+  }
+  World again(folder, 3);
+  CHECK(again.loaded == 3);
+  CHECK(again.look("b.example") == HostHistory());
+}
+
+TEST_CASE("a host in use is written again when it tells something, or after half a day") {
+  const Folder folder;
+  World world(folder);
+  const HostHistory first = world.seen(std::chrono::hours(24));
+  const auto on_disk = [&world] {
+    (void)world.look("mx.example.com");  // What was put before is done.
+    REQUIRE(world.store->flush().has_value());
+    return world.store->load_hosts()->at(0);
+  };
+  world.put("mx.example.com", first);
+  CHECK(on_disk().seen == *first.seen);
+  HostHistory later = first;
+  later.seen = later.tls = later.authenticated = *first.seen + std::chrono::hours(1);
+  world.put("mx.example.com", later);
+  CHECK(on_disk().seen == *first.seen);
+  later.spki_sha256 = "cd";
+  world.put("mx.example.com", later);
+  CHECK(on_disk().spki_sha256 == "cd");
+  CHECK(on_disk().seen == *later.seen);
+  HostHistory next = later;
+  next.seen = *later.seen + std::chrono::hours(12);
+  world.put("mx.example.com", next);
+  CHECK(on_disk().seen == *next.seen);
+}
+
+TEST_CASE("nobody answers: nothing is known, and the session goes on") {
+  const Folder folder;
+  store::SqliteOptions options;
+  options.file = folder.file();
+  auto store = store::SqliteStore::open(std::move(options));
+  REQUIRE(store.has_value());
+  const base::SystemClock clock;
+  asio::io_context home{1};  // that nobody runs
+  Runner worker;
+  proxy::HostHistories histories(home.get_executor(), **store, clock);
+  auto future = asio::co_spawn(worker.io, histories.look(*base::Domain::parse("mx.example.com")),
+                               asio::use_future);
+  CHECK_FALSE(future.get().has_value());
+}
