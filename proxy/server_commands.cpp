@@ -62,7 +62,9 @@ std::map<std::string, Control::Command> Daemon::commands() {
 void Daemon::add_report_commands(std::map<std::string, Control::Command>& commands) {
   for (const char* const name : {"report list", "report show", "report send"}) {
     commands[name] = [this](const json& request, const Control::Answer& answer) {
-      if (services_->reporting() == nullptr) return answer(command_failure("tls_rpt.enabled is false"));
+      if (services_->reporting() == nullptr) {
+        return answer(command_failure("tls_rpt.enabled is false"));
+      }
       services_->reporting()->command(request, answer);
     };
   }
