@@ -96,8 +96,8 @@ void add_doctor(CLI::App& app, Doctor& options, std::string& file) {
   command->add_flag("--json", options.json, "Print JSON");
   command->footer(
       "Sends no mail and changes nothing; the names are asked in the public DNS.\n"
-      "Exit status: 0 nothing fails (there may be warnings), 1 something fails, 75 something could\n"
-      "not be told just now.\n"
+      "Exit status: 0 nothing fails (there may be warnings), 1 something fails, 75 something\n"
+      "could not be told just now.\n"
       "\nExamples:\n"
       "  sternpost doctor\n"
       "  sternpost doctor --json | jq '.findings[] | select(.health != \"pass\")'");

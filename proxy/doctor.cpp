@@ -43,7 +43,7 @@ base::Result<std::string, base::Error> text_of_file(const config::Path& file) {
   return {boost::system::in_place_value, std::move(text)};
 }
 
-// ---- the resolver, on a loop of its own ----------------------------------------------------------
+// ---- the resolver, on a loop of its own ---------------------------------------------------------
 
 class Asking {
  public:

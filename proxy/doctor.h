@@ -18,7 +18,7 @@ struct DoctorQuestions {
   std::string bogus_name = "dnssec-failed.org";    // signed wrongly, on purpose
   std::string unsigned_name = "google.com";
   std::string partner = "gmail.com";               // has MX hosts and an MTA-STS policy
-  std::string user = "sternpost";                  // the daemon's; as the caller where there is none
+  std::string user = "sternpost";                  // the daemon's; the caller where there is none
 };
 
 // In the order of the list above. No thread may run yet: part of it is asked in a child process

@@ -21,6 +21,9 @@ dns::RawLookup answer(dns::Security security) {
 }
 dns::RawLookup error(Kind kind) { return base::fail(dns::LookupError{kind, "why"}); }
 
+using Text = base::Result<std::string, base::Error>;
+Text text(const char* words) { return {boost::system::in_place_value, words}; }
+
 const auto secure = answer(dns::Security::secure);
 const auto insecure = answer(dns::Security::insecure);
 
@@ -51,11 +54,11 @@ Outcome run(const Lines& words, const std::vector<Finding>& findings,
   return {status, out.str(), err.str()};
 }
 
-std::chrono::sys_days day(const char* text) {
+std::chrono::sys_days date(const char* words) {
   unsigned y = 0;
   unsigned m = 0;
   unsigned d = 0;
-  REQUIRE(std::sscanf(text, "%u-%u-%u", &y, &m, &d) == 3);
+  REQUIRE(std::sscanf(words, "%u-%u-%u", &y, &m, &d) == 3);
   return std::chrono::year(static_cast<int>(y)) / static_cast<int>(m) / static_cast<int>(d);
 }
 
@@ -85,12 +88,12 @@ TEST_CASE("doctor: whoever fails says what to do") {
   for (const Finding& one :
        {proxy::judge_signed("a", insecure), proxy::judge_bogus("a", insecure),
         proxy::judge_unsigned("a", error(Kind::bogus)),
-        proxy::judge_anchor("/x", base::fail("/x: not there")),
-        proxy::judge_anchor("/x", std::string("nothing"))}) {
+        proxy::judge_anchor("/x", Text(boost::system::in_place_error, base::Error{"/x: gone"})),
+        proxy::judge_anchor("/x", text("nothing"))}) {
     CHECK(one.health == Health::fail);
     CHECK_FALSE(one.remedy.empty());
   }
-  CHECK(proxy::judge_anchor("/x", std::string(". IN DS 1 2 3 ab")).health == Health::pass);
+  CHECK(proxy::judge_anchor("/x", text(". IN DS 1 2 3 ab")).health == Health::pass);
 }
 
 TEST_CASE("doctor: the daemon runs, is not ready, cannot write its log, is not there") {
@@ -110,7 +113,7 @@ TEST_CASE("doctor: the daemon runs, is not ready, cannot write its log, is not t
 
 TEST_CASE("doctor: global weakenings, and exceptions near their end and past it") {
   config::Config config;
-  CHECK(proxy::judge_policy(config, day("2026-11-26")).size() == 2);
+  CHECK(proxy::judge_policy(config, date("2026-11-26")).size() == 2);
   config.policy.mode = config::Mode::Observe;
   config.dane.enabled = false;
   config.policy.combine = config::Combine::DaneAlone;
@@ -121,7 +124,7 @@ TEST_CASE("doctor: global weakenings, and exceptions near their end and past it"
   using namespace std::chrono;
   exception.until = year(2026) / 12 / 11;
   config.policy.exceptions = {exception};
-  const auto of = [&](const char* today) { return proxy::judge_policy(config, day(today)); };
+  const auto of = [&](const char* today) { return proxy::judge_policy(config, date(today)); };
   REQUIRE(of("2026-11-26").size() == 4);
   CHECK(of("2026-11-26")[0].text.find("policy.mode = observe") != std::string::npos);
   CHECK(of("2026-11-26")[3].health == Health::pass);

@@ -68,9 +68,10 @@ Outcome run(Lines arguments, const Setting& setting = {}) {
 
 json one_policy() {
   return json::parse(R"({"domain":"a.example","mode":"enforce","id":"1","mx":["mx1.a.example",
-    "mx2.a.example","*.b.example","x.c.example"],"max_age":86400,"fetched":"2026-11-26T10:00:00.000Z",
-    "expires":"2026-11-27T10:00:00.000Z","refresh_due":"2026-11-26T22:00:00.000Z",
-    "refresh_failures":2,"refresh_failure":"HTTP 404\u001b[31m"})");
+    "mx2.a.example","*.b.example","x.c.example"],"max_age":86400,
+    "fetched":"2026-11-26T10:00:00.000Z","expires":"2026-11-27T10:00:00.000Z",
+    "refresh_due":"2026-11-26T22:00:00.000Z","refresh_failures":2,
+    "refresh_failure":"HTTP 404\u001b[31m"})");
 }
 
 class Folder {
