@@ -17,6 +17,8 @@ bool is_formula(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(' ');
   if (begin == std::string_view::npos) return false;
   const std::string_view rest = text.substr(begin);
+  const char c = rest.front();
+  if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return false;
   return std::ranges::any_of(formula_starts,
                              [rest](std::string_view start) { return rest.starts_with(start); });
 }

@@ -89,6 +89,10 @@ std::string span_words(const Sum& sum) {
 }
 
 std::string without_controls(std::string_view text) {
+  // Most text is of this kind, and some of it comes by the million.
+  if (std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7f; })) {
+    return std::string(text);
+  }
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
