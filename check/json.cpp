@@ -198,7 +198,7 @@ std::string to_json(const Report& report) {
   all["answers"] = answers_json(report);
   all["mx_state"] = report.mx_state;
   all["mx_security"] = or_null(report.mx_security);
-  all["policy"] = policy_json(report.policy);
+  all["sts"] = policy_json(report.policy);
   all["mx"] = json::array();
   for (const Mx& mx : report.mx) all["mx"].push_back(mx_json(mx));
   all["outcome"] = outcome_json(report.outcome);

@@ -4,7 +4,7 @@
 _sternpost_command() {  # COMMAND: sets what may follow it
   case $1 in
     '')
-      commands='serve config report snippet' many=''
+      commands='serve config check own report snippet' many=''
       options='-h --help --version'
       valued='' ;;
     'serve')
@@ -23,6 +23,14 @@ _sternpost_command() {  # COMMAND: sets what may follow it
       commands='' many=''
       options='-h --help -c --config'
       valued='-c --config' ;;
+    'check')
+      commands='' many=''
+      options='-h --help -c --config --no-connect --resolver --at --limit --json'
+      valued='-c --config --resolver --at --limit' ;;
+    'own')
+      commands='' many=''
+      options='-h --help -c --config --expire-within --limit --json'
+      valued='-c --config --expire-within --limit' ;;
     'report')
       commands='list show send read' many=''
       options='-h --help'
@@ -59,6 +67,10 @@ _sternpost_value() {  # COMMAND OPTION: sets what the value may be
     'config check:--config') kind='file' ;;
     'config defaults:-c') kind='file' ;;
     'config defaults:--config') kind='file' ;;
+    'check:-c') kind='file' ;;
+    'check:--config') kind='file' ;;
+    'own:-c') kind='file' ;;
+    'own:--config') kind='file' ;;
     'report list:-c') kind='file' ;;
     'report list:--config') kind='file' ;;
     'report show:-c') kind='file' ;;

@@ -1,7 +1,7 @@
 # Completion of sternpost(1) for fish, written by contrib/man out of --help; do not edit.
 
-set -g __sternpost_commands 'serve' 'config' 'config check' 'config defaults' 'report' 'report list' 'report show' 'report send' 'report read' 'snippet'
-set -g __sternpost_valued 'serve:-c' 'serve:--config' 'config check:-c' 'config check:--config' 'config defaults:-c' 'config defaults:--config' 'report list:-c' 'report list:--config' 'report list:--date' 'report list:--domain' 'report show:-c' 'report show:--config' 'report show:--date' 'report show:--domain' 'report send:-c' 'report send:--config' 'report send:--date' 'report send:--domain' 'report read:-c' 'report read:--config' 'snippet:-c' 'snippet:--config' 'snippet:--via' 'snippet:--version' 'snippet:--listen'
+set -g __sternpost_commands 'serve' 'config' 'config check' 'config defaults' 'check' 'own' 'report' 'report list' 'report show' 'report send' 'report read' 'snippet'
+set -g __sternpost_valued 'serve:-c' 'serve:--config' 'config check:-c' 'config check:--config' 'config defaults:-c' 'config defaults:--config' 'check:-c' 'check:--config' 'check:--resolver' 'check:--at' 'check:--limit' 'own:-c' 'own:--config' 'own:--expire-within' 'own:--limit' 'report list:-c' 'report list:--config' 'report list:--date' 'report list:--domain' 'report show:-c' 'report show:--config' 'report show:--date' 'report show:--domain' 'report send:-c' 'report send:--config' 'report send:--date' 'report send:--domain' 'report read:-c' 'report read:--config' 'snippet:-c' 'snippet:--config' 'snippet:--via' 'snippet:--version' 'snippet:--listen'
 function __sternpost_at --description 'Whether the words typed so far are this command'
     set -l path ''
     set -l value 0
@@ -20,6 +20,8 @@ end
 complete -c sternpost -f
 complete -c sternpost -n '__sternpost_at' -a serve -d 'Run every listener of the configuration in the foreground'
 complete -c sternpost -n '__sternpost_at' -a config -d 'Judge or print the configuration'
+complete -c sternpost -n '__sternpost_at' -a check -d 'What would happen to mail for a domain now, and why; sends no mail'
+complete -c sternpost -n '__sternpost_at' -a own -d 'Your own domain as senders of mail to it see it; sends no mail'
 complete -c sternpost -n '__sternpost_at' -a report -d 'TLS reports (RFC 8460)'
 complete -c sternpost -n '__sternpost_at' -a snippet -d 'Print the lines that attach an MTA'
 complete -c sternpost -n '__sternpost_at' -s h -l help -d 'Print this help message and exit'
@@ -33,6 +35,18 @@ complete -c sternpost -n '__sternpost_at config check' -s h -l help -d 'Print th
 complete -c sternpost -n '__sternpost_at config check' -s c -l config -r -F -d 'Configuration file (or STERNPOST_CONFIG)'
 complete -c sternpost -n '__sternpost_at config defaults' -s h -l help -d 'Print this help message and exit'
 complete -c sternpost -n '__sternpost_at config defaults' -s c -l config -r -F -d 'Configuration file (or STERNPOST_CONFIG)'
+complete -c sternpost -n '__sternpost_at check' -s h -l help -d 'Print this help message and exit'
+complete -c sternpost -n '__sternpost_at check' -s c -l config -r -F -d 'Configuration file (or STERNPOST_CONFIG)'
+complete -c sternpost -n '__sternpost_at check' -l no-connect -d 'Ask DNS and policy host alone, no MX host'
+complete -c sternpost -n '__sternpost_at check' -l resolver -x -d 'Ask this resolver instead; several are compared, the first one\'s answers count'
+complete -c sternpost -n '__sternpost_at check' -l at -x -d 'Judge certificates and caches as of then (RFC 3339)'
+complete -c sternpost -n '__sternpost_at check' -l limit -x -d 'End after that time (default 2m)'
+complete -c sternpost -n '__sternpost_at check' -l json -d 'Print JSON'
+complete -c sternpost -n '__sternpost_at own' -s h -l help -d 'Print this help message and exit'
+complete -c sternpost -n '__sternpost_at own' -s c -l config -r -F -d 'Configuration file (or STERNPOST_CONFIG)'
+complete -c sternpost -n '__sternpost_at own' -l expire-within -x -d 'Warn of a certificate that ends within that time (default 14d)'
+complete -c sternpost -n '__sternpost_at own' -l limit -x -d 'End after that time (default 2m)'
+complete -c sternpost -n '__sternpost_at own' -l json -d 'Print JSON'
 complete -c sternpost -n '__sternpost_at report' -a list -d 'The day\'s reports: counts, and who took them'
 complete -c sternpost -n '__sternpost_at report' -a show -d 'What the day\'s reports say, the running day\'s too'
 complete -c sternpost -n '__sternpost_at report' -a send -d 'Send the reports of a day that is over now, without waiting for their time'

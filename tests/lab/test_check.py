@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """`sternpost check`: says what the relay then does with a message, and all that is wrong."""
 
+import functools
 import json
 import os
 import signal
@@ -185,8 +186,8 @@ class AllThatIsWrong(CheckMixin, LabCase):
             self.assertEqual(asked[key]["state"], "secure", key)
             self.assertLessEqual(asked[key]["ttl"], 60)
         self.assertEqual(first["type"], "MX")
-        self.assertEqual(found["policy"]["source"], "cached")
-        self.assertEqual(found["policy"]["daemon"], "from the daemon's cache")
+        self.assertEqual(found["sts"]["source"], "cached")
+        self.assertEqual(found["sts"]["daemon"], "from the daemon's cache")
         mx = found["mx"][0]
         self.assertEqual((mx["approved"], mx["pattern"]), ("yes", "mx1.good.example"))
         self.assertEqual([t["consulted"] for t in sorted(mx["tlsa"], key=lambda t: t["record"])],
@@ -208,7 +209,7 @@ class AllThatIsWrong(CheckMixin, LabCase):
         control = self.sternpost.config["server"]["control"]
         ask(control, "policy refresh", self.changed.name)
         found = self.check(self.changed, status=1)
-        self.assertEqual(found["policy"]["source"], "cached")
+        self.assertEqual(found["sts"]["source"], "cached")
         self.assertEqual(found["outcome"]["rechecked"], False)
         self.lab.sts(self.changed, mx=["mx1.changed.example"], id="2")
         self.lab.republish(self.changed)
@@ -222,7 +223,7 @@ class AllThatIsWrong(CheckMixin, LabCase):
         now = self.check(self.later)
         self.assertEqual(now["outcome"]["verdict"], "delivered")
         then = self.check(self.later, "--at", "2100-01-01T00:00:00Z", status=0)
-        self.assertEqual(then["policy"]["state"], "unavailable")    # its host's certificate, too
+        self.assertEqual(then["sts"]["state"], "unavailable")    # its host's certificate, too
         mx = then["mx"][0]["addresses"][0]["tls"]["certificate"]
         self.assertFalse(mx["trusted"])
         self.lmtp(self.later.rcpt)
@@ -260,8 +261,8 @@ class Surroundings(CheckMixin, LabCase):
         finally:
             server["control"] = control
             self.sternpost.configure()
-        self.assertEqual(found["policy"]["daemon"], "no daemon runs: the policy is fetched anew")
-        self.assertEqual(found["policy"]["source"], "fetched")
+        self.assertEqual(found["sts"]["daemon"], "no daemon runs: the policy is fetched anew")
+        self.assertEqual(found["sts"]["source"], "fetched")
 
     def test_resolvers(self):
         self.lab.add(Resolver(self.lab.path("honest"), self.lab.dns, "127.0.0.53"))
@@ -319,9 +320,11 @@ class Surroundings(CheckMixin, LabCase):
 
     def test_interrupt(self):
         self.sternpost.configure()
+        # A shell that runs this in the background has the signal ignored.
+        listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         process = subprocess.Popen([binary(), "check", "hang.example", "-c",
                                     self.sternpost.config_file], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+                                   stderr=subprocess.DEVNULL, preexec_fn=listening)
         before = time.monotonic()
         while not self.hang.mx.sessions and time.monotonic() < before + 20:
             time.sleep(0.05)

@@ -12,7 +12,8 @@ namespace pt = plan_test;
 
 namespace {
 
-const std::string file = "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 2419200\n";
+const std::string file =
+    "version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmax_age: 2419200\r\n";
 
 dns::RawLookup txt(const std::vector<std::string>& texts) {
   dns::RawAnswer raw;
