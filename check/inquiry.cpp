@@ -38,6 +38,8 @@ class Inquiry::CacheRow final : public store::Store {
   explicit CacheRow(std::optional<store::PolicyRow> row) : row_(std::move(row)) {}
   void put_policy(store::PolicyRow) override {}
   void erase_policy(const std::string&) override {}
+  void put_host(store::HostRow) override {}
+  void erase_host(const std::string&) override {}
   void put_value(std::string, std::string, store::Done) override {}
   void erase_value(std::string) override {}
   void put_policy_strings(const std::string&, std::string, std::chrono::sys_days,
@@ -60,6 +62,10 @@ class Inquiry::CacheRow final : public store::Store {
     return std::optional<std::string>();
   }
   bool has_policy_strings(const std::string&, std::chrono::sys_days) override { return false; }
+  base::Result<std::vector<store::HostRow>, base::Error> load_hosts() override {
+    return std::vector<store::HostRow>();
+  }
+  std::optional<std::string> trouble() const override { return std::nullopt; }
   store::Outcome flush() override { return {}; }
 
  private:

@@ -1,7 +1,7 @@
 // Downgrade memory, the decision: what an MX host showed in earlier sessions, whether a session
 // falls behind that, and what is remembered of it. STARTTLS can be stripped by whoever is on the
 // path (RFC 3207 §6), and a domain that publishes nothing has no other way to notice. What counts
-// and what does not is told in docs/decisions/0017. Pure; time passed in. Asked by judge(), which
+// and what does not is told in docs/decisions/0019. Pure; time passed in. Asked by judge(), which
 // tells it with the verdict; kept by proxy/host_histories.
 #pragma once
 
