@@ -4,7 +4,7 @@
 _sternpost_command() {  # COMMAND: sets what may follow it
   case $1 in
     '')
-      commands='serve config check own report snippet' many=''
+      commands='serve config check own report policy audit doctor snippet' many=''
       options='-h --help --version'
       valued='' ;;
     'serve')
@@ -51,6 +51,50 @@ _sternpost_command() {  # COMMAND: sets what may follow it
       commands='' many='1'
       options='-h --help -c --config --json --html'
       valued='-c --config' ;;
+    'policy')
+      commands='list show refresh purge lint generate' many=''
+      options='-h --help'
+      valued='' ;;
+    'policy list')
+      commands='' many=''
+      options='-h --help -c --config --json'
+      valued='-c --config' ;;
+    'policy show')
+      commands='' many=''
+      options='-h --help -c --config --json'
+      valued='-c --config' ;;
+    'policy refresh')
+      commands='' many=''
+      options='-h --help -c --config --json'
+      valued='-c --config' ;;
+    'policy purge')
+      commands='' many=''
+      options='-h --help -c --config --json --reason'
+      valued='-c --config --reason' ;;
+    'policy lint')
+      commands='' many=''
+      options='-h --help -c --config --json'
+      valued='-c --config' ;;
+    'policy generate')
+      commands='' many=''
+      options='-h --help -c --config --mx --mode --max-age --id --rua --tlsa --next --ttl --json --policy'
+      valued='-c --config --mx --mode --max-age --id --rua --tlsa --next --ttl' ;;
+    'audit')
+      commands='query verify' many=''
+      options='-h --help'
+      valued='' ;;
+    'audit query')
+      commands='' many='1'
+      options='-h --help -c --config --since --until --domain --event --verdict --protection --result --id --queue-id --json --csv'
+      valued='-c --config --since --until --domain --event --verdict --protection --result --id --queue-id' ;;
+    'audit verify')
+      commands='' many='1'
+      options='-h --help -c --config --head --json'
+      valued='-c --config --head' ;;
+    'doctor')
+      commands='' many=''
+      options='-h --help -c --config --signed --bogus --unsigned --partner --user --json'
+      valued='-c --config --signed --bogus --unsigned --partner --user' ;;
     'snippet')
       commands='' many=''
       options='-h --help -c --config --via --version --listen --json'
@@ -80,6 +124,30 @@ _sternpost_value() {  # COMMAND OPTION: sets what the value may be
     'report read:-c') kind='file' ;;
     'report read:--config') kind='file' ;;
     'report read:') kind='file' ;;
+    'policy list:-c') kind='file' ;;
+    'policy list:--config') kind='file' ;;
+    'policy show:-c') kind='file' ;;
+    'policy show:--config') kind='file' ;;
+    'policy refresh:-c') kind='file' ;;
+    'policy refresh:--config') kind='file' ;;
+    'policy purge:-c') kind='file' ;;
+    'policy purge:--config') kind='file' ;;
+    'policy lint:-c') kind='file' ;;
+    'policy lint:--config') kind='file' ;;
+    'policy lint:') kind='file' ;;
+    'policy generate:-c') kind='file' ;;
+    'policy generate:--config') kind='file' ;;
+    'policy generate:--mode') kind='testing enforce none' ;;
+    'policy generate:--max-age') kind='14d 1d seconds' ;;
+    'audit query:-c') kind='file' ;;
+    'audit query:--config') kind='file' ;;
+    'audit query:--protection') kind='authenticated encrypted cleartext' ;;
+    'audit query:') kind='file' ;;
+    'audit verify:-c') kind='file' ;;
+    'audit verify:--config') kind='file' ;;
+    'audit verify:') kind='file' ;;
+    'doctor:-c') kind='file' ;;
+    'doctor:--config') kind='file' ;;
     'snippet:-c') kind='file' ;;
     'snippet:--config') kind='file' ;;
     'snippet:--via') kind='lmtp smtp map milter transparent' ;;

@@ -157,7 +157,7 @@ TEST_CASE("the leaf in words: names, dates, key; nothing of a name reaches a ter
   CHECK(*certificate->not_after > now);
   CHECK(certificate->key.starts_with("EC "));
   CHECK(certificate->chain == 3);
-  CHECK_FALSE(certificate_of({}));
+  CHECK_FALSE(dane::certificate_of(dane::PeerChain{}));
   const Issued odd = make({.cn = "a\x1b[31m\xc2\x9b" + std::string(40, 'x')});
   const std::string subject = certificate_of(chain({odd}))->subject;
   for (const char c : subject) CHECK((c >= 0x20 && c < 0x7f));
