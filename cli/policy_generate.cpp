@@ -201,7 +201,7 @@ void add_policy_generate(CLI::App& policy, PolicyGenerate& options, std::string&
       ->type_name("TIME");
   command->add_option("--id", options.id, "Id of the TXT record; left out: the time")
       ->type_name("ID");
-  many("--rua", options.rua, "Where TLS reports go: mailto:ADDRESS or https://…", "URI");
+  many("--rua", options.rua, "Where TLS reports go: mailto:ADDRESS or https://HOST/PATH", "URI");
   many("--tlsa", options.tlsa,
        "Certificate or key (PEM) in use, for a TLSA 3 1 1 record; without HOST for each --mx that "
        "is a host",

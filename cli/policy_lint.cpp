@@ -82,7 +82,7 @@ void add_policy_lint(CLI::App& policy, PolicyLint& options, std::string& config)
       "Exit status: 0 no error, 1 there are errors, 69 the file cannot be read.\n"
       "\nExamples:\n"
       "  sternpost policy lint /var/www/mta-sts/.well-known/mta-sts.txt\n"
-      "  curl -s https://mta-sts.example.com/.well-known/mta-sts.txt | sternpost policy lint -");
+      "  sternpost policy lint - < mta-sts.txt");
 }
 
 int policy_lint(const PolicyLint& options, const Terminal& terminal, std::istream& in) {

@@ -76,7 +76,7 @@ class Documents(Case):
     def calls(self):
         """(file, words) of every call of the program in a block or between backticks."""
         for name, content in self.texts.items():
-            blocks = re.findall(r"^```\w*\n(.*?)^```", content, re.M | re.S)
+            blocks = re.findall(r"^```[\w.]*\n(.*?)^```", content, re.M | re.S)
             blocks += re.findall(r"^\.nf\n(.*?)^\.fi", content, re.M | re.S)
             lines = [line for block in blocks for line in block.split("\n")]
             lines += [part.replace("\n", " ") for part in re.findall(r"`([^`]+)`", content)]
