@@ -211,7 +211,8 @@ void add_audit_query(CLI::App& audit, AuditQuery& options, std::string& file) {
   };
   words("--domain", options.domains, "Recipient domain; .example.com: all below it", "DOMAIN");
   words("--event", options.events, "session, delivery, policy, exception and others", "WORD");
-  words("--verdict", options.verdicts, "delivered, deferred, rejected, uncertain and others", "WORD");
+  words("--verdict", options.verdicts, "delivered, deferred, rejected, uncertain and others",
+        "WORD");
   words("--protection", options.protections, "authenticated, encrypted or cleartext", "WORD");
   words("--result", options.results, "success or a result type of TLS-RPT", "WORD");
   words("--id", options.ids, "The ID of a reply or a log line", "ID");

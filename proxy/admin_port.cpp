@@ -114,7 +114,7 @@ void AdminPort::start() {
 base::Result<void, base::Error> AdminPort::adopt(const config::Config& config,
                                                  std::vector<std::string>& kept) {
   if (config.admin.listen != opened_.listen) {
-    kept.push_back("admin.listen, and the token with it");
+    kept.emplace_back("admin.listen, and the token with it");
     return {};
   }
   auto access = access_of(config);
