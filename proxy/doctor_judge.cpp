@@ -38,11 +38,12 @@ std::string_view to_string(Health health) {
 }
 
 Finding judge_root(const dns::ValidationReport& report) {
+  std::string remedy = "without validation there is no DANE: ";
+  remedy += mend_resolver;
   switch (report.state) {
     case dns::Validation::validates: return {"resolver", Health::pass, report.text, ""};
     case dns::Validation::does_not_validate:
-      return {"resolver", Health::fail, report.text,
-              std::string("without validation there is no DANE: ") + mend_resolver};
+      return {"resolver", Health::fail, report.text, remedy};
     case dns::Validation::unknown: break;
   }
   return {"resolver", Health::unknown, report.text,
