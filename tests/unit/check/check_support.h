@@ -9,6 +9,7 @@
 #include "check/assemble.h"
 #include "check/outcome.h"
 #include "check/problems.h"
+#include "tests/source_folder.h"
 #include "tests/unit/policy/plan_support.h"
 
 namespace check_test {
@@ -103,7 +104,7 @@ inline void collect(const nlohmann::json& value, const std::string& at,
 
 // The first column of the table under "## JSON" of a document.
 inline std::set<std::string> documented(const std::string& document) {
-  std::ifstream file(std::string(STERNPOST_TESTS_DIR) + "/../docs/" + document);
+  std::ifstream file(tests_folder() + "/../docs/" + document);
   std::set<std::string> keys;
   std::string line;
   bool inside = false;

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "cli/commands.h"
+#include "tests/source_folder.h"
 
 namespace {
 
@@ -34,7 +35,7 @@ Outcome run(Lines arguments, const std::string& input = "") {
 }
 
 std::string fixture(const std::string& name) {
-  return std::string(STERNPOST_TESTS_DIR) + "/fixtures/tlsrpt/" + name;
+  return tests_folder() + "/fixtures/tlsrpt/" + name;
 }
 
 std::string octets_of(const std::string& path) {

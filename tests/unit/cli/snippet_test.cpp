@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/snippet_command.h"
+#include "tests/source_folder.h"
 
 namespace {
 
@@ -174,7 +175,7 @@ TEST_CASE("snippet --via transparent: the rule is that of contrib") {
     REQUIRE(at != std::string::npos);
     return text.substr(at);
   };
-  const std::filesystem::path root = std::filesystem::path(STERNPOST_TESTS_DIR).parent_path();
+  const std::filesystem::path root = std::filesystem::path(tests_folder()).parent_path();
   const std::string rule = from_table(read(root / "contrib/nftables-transparent.nft"));
   for (const std::string mta : {"postfix", "sendmail", "exim", "opensmtpd"}) {
     CAPTURE(mta);
@@ -277,7 +278,7 @@ TEST_CASE("snippet --json: the same parts") {
 }
 
 TEST_CASE("README and guides have the lines that snippet prints") {
-  const std::filesystem::path root = std::filesystem::path(STERNPOST_TESTS_DIR).parent_path();
+  const std::filesystem::path root = std::filesystem::path(tests_folder()).parent_path();
   const std::regex block("`sternpost (snippet [^`]*)`[^`\n]*:\n\n```\n([^`][\\s\\S]*?)\n```\n");
   for (const auto& [name, least] : std::vector<std::pair<std::string, std::size_t>>{
            {"README.md", 1}, {"docs/postfix.md", 2}, {"docs/sendmail.md", 2},

@@ -7,6 +7,7 @@
 #include "config/defaults.h"
 #include "config/schema.h"
 #include "support.h"
+#include "tests/source_folder.h"
 
 using namespace config_test;
 
@@ -119,7 +120,7 @@ TEST_CASE("the defaults are those that the documentation states") {
 }
 
 TEST_CASE("docs/configuration.md is what the schema prints; contrib's example is good") {
-  const std::string top = STERNPOST_TESTS_DIR "/../";
+  const std::string top = tests_folder() + "/../";
   const auto contents = [](const std::string& path) {
     std::ifstream file(path);
     return std::string(std::istreambuf_iterator<char>(file), {});

@@ -8,6 +8,7 @@
 #include <toml++/toml.h>
 
 #include "plan_support.h"
+#include "tests/source_folder.h"
 
 namespace {
 
@@ -336,7 +337,7 @@ void run(Table& in) {
 
 TEST_CASE("scenarios: facts in, plan and verdict out", "[scenario]") {
   int count = 0;
-  const std::filesystem::path folder = std::filesystem::path(STERNPOST_TESTS_DIR) / "scenarios";
+  const std::filesystem::path folder = std::filesystem::path(tests_folder()) / "scenarios";
   std::set<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() == ".toml") files.insert(entry.path());

@@ -18,6 +18,7 @@
 #include <sstream>
 
 #include "session_world.h"
+#include "tests/source_folder.h"
 
 namespace {
 
@@ -283,7 +284,7 @@ void run(const Dialog& dialog, const Cut& cut) {
 
 std::vector<fs::path> dialog_files() {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(STERNPOST_TESTS_DIR "/dialogs")) {
+  for (const auto& entry : fs::directory_iterator(tests_folder() + "/dialogs")) {
     if (entry.path().extension() == ".dlg") files.push_back(entry.path());
   }
   std::ranges::sort(files);

@@ -6,6 +6,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "tests/source_folder.h"
 #include "tests/unit/tlsrpt/dkim_support.h"
 #include "tests/unit/tlsrpt/message_support.h"
 
@@ -91,7 +92,7 @@ TEST_CASE("the messages that tests/lab/test_dkim_signature.py gives to dkimpy ar
   const std::pair<std::string, const char*> keys[] = {{"ed25519", dkim_test::ed25519_key},
                                                       {"rsa", dkim_test::rsa_key}};
   for (const auto& [name, pem] : keys) {
-    const std::string path = STERNPOST_TESTS_DIR "/unit/tlsrpt/signed/" + name;
+    const std::string path = tests_folder() + "/unit/tlsrpt/signed/" + name;
     const DkimSigner by = signer(pem);
     CHECK(signed_by(by, message_test::odd_message()) == content(path + ".eml"));
     CHECK(by.record_name() + "\n" + by.record_text() + "\n" == content(path + ".txt"));

@@ -6,10 +6,11 @@
 #include <iterator>
 #include <string>
 
+#include "tests/source_folder.h"
 #include "tlsrpt/read.h"
 
 inline std::string fixture(const std::string& name) {
-  const std::string path = std::string(STERNPOST_TESTS_DIR) + "/fixtures/tlsrpt/" + name;
+  const std::string path = tests_folder() + "/fixtures/tlsrpt/" + name;
   std::ifstream in(path, std::ios::binary);
   INFO(path);
   REQUIRE(in);

@@ -1,0 +1,1 @@
+// Nothing: the target whose precompiled headers most folders share needs one source.
