@@ -12,6 +12,7 @@
 
 #include "audit/chain.h"
 #include "audit/record.h"
+#include "base/log.h"
 
 namespace audit {
 namespace {
@@ -48,6 +49,10 @@ std::uint64_t first_number(int fd) {
 }
 
 std::uint64_t first_number(const std::filesystem::path& file) {
+  if (is_compressed(file)) {
+    const std::optional<FirstLine> first = read_first_line(file);
+    return first ? first->seq : 0;
+  }
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
   const std::uint64_t number = first_number(fd);
@@ -79,6 +84,8 @@ void Follower::close() {
   buffer_.clear();
   taken_ = 0;
   discarding_ = false;
+  expanded_.reset();
+  spoilt_ = false;
 }
 
 // Whether the open file is the one that is being written.
@@ -144,6 +151,15 @@ Follower::Choice Follower::choose(std::uint64_t ended) const {
 
 // Opens what was chosen; false: its name is another file's by now.
 base::Result<bool, base::Error> Follower::open(const Choice& choice) {
+  if (is_compressed(choice.file)) {
+    auto reader = LineReader::open(choice.file);
+    std::error_code gone;
+    if (!reader && !std::filesystem::exists(choice.file, gone)) return false;
+    if (!reader) return base::fail(std::move(reader.error()));
+    expanded_ = std::move(*reader);
+    first_ = choice.first;
+    return true;
+  }
   fd_ = ::open(choice.file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd_ < 0 && errno == ENOENT) return false;
   struct stat status {};
@@ -169,10 +185,13 @@ base::Result<bool, base::Error> Follower::open(const Choice& choice) {
 // A rotation may come between any two steps: a file may have moved to a place in the folder that
 // was listed already, and a name may stand for the next file.
 base::Result<bool, base::Error> Follower::open(std::uint64_t ended) {
+  if (ended == 0) ended = drained_;
   for (int tries = 0; tries < 10; ++tries) {
     Choice choice = choose(ended);
     if (choice.first > after_ + 1) choice = choose(ended);
     if (choice.file.empty()) return false;
+    // Nothing is ever added to it, and reading it anew takes long.
+    if (choice.first == drained_ && is_compressed(choice.file)) return false;
     auto opened = open(choice);
     if (!opened || *opened) return opened;
   }
@@ -193,6 +212,20 @@ base::Result<std::size_t, base::Error> Follower::fill() {
   return *got > had ? *got - had : 0;
 }
 
+// Whether the line of that number is wanted; it then counts as read.
+bool Follower::is_next(std::uint64_t seq) {
+  if (seq <= after_) return false;
+  const auto now = std::chrono::steady_clock::now();
+  if (after_ > 0 && seq != after_ + 1 && now >= warning_due_) {
+    warning_due_ = now + std::chrono::minutes(1);
+    base::log_warn("", "enforcement log " + log_.string() + ": records " +
+                           std::to_string(after_ + 1) + " to " + std::to_string(seq - 1) +
+                           " are not there, or cannot be read: TLS-RPT does not count them");
+  }
+  after_ = seq;
+  return true;
+}
+
 void Follower::take_lines(std::vector<Line>& lines) {
   const std::string_view text = buffer_;
   for (;;) {
@@ -202,9 +235,7 @@ void Follower::take_lines(std::vector<Line>& lines) {
     taken_ = end + 1;
     if (std::exchange(discarding_, false)) continue;
     const std::uint64_t seq = line_number(line);
-    if (seq <= after_) continue;
-    after_ = seq;
-    lines.push_back({seq, line});
+    if (is_next(seq)) lines.push_back({seq, line});
   }
   if (buffer_.size() - taken_ >= line_limit) {  // no line of ours
     taken_ = buffer_.size();
@@ -212,14 +243,47 @@ void Follower::take_lines(std::vector<Line>& lines) {
   }
 }
 
+// Copied into buffer_, since a line of the reader's stands until its next one alone. What a damaged
+// file has no more of is missing, as where it was deleted: to wait for it would end all counting.
+void Follower::take_expanded(std::vector<Line>& lines) {
+  struct Place {
+    std::uint64_t seq;
+    std::size_t from;
+    std::size_t size;
+  };
+  std::vector<Place> places;
+  buffer_.clear();
+  LineReader::Line line;
+  while (!spoilt_ && buffer_.size() < piece) {
+    const auto more = expanded_->next(line);
+    spoilt_ = !more;
+    if (!more) base::log_warn("", "enforcement log " + more.error().text);
+    if (!more || !*more) break;
+    const std::uint64_t seq = line.ended && !line.cut ? line_number(line.text) : 0;
+    if (!is_next(seq)) continue;
+    places.push_back({seq, buffer_.size(), line.text.size()});
+    buffer_ += line.text;
+  }
+  const std::string_view text = buffer_;
+  for (const Place& one : places) lines.push_back({one.seq, text.substr(one.from, one.size)});
+}
+
 base::Result<std::vector<Follower::Line>, base::Error> Follower::next() {
   std::vector<Line> lines;
   for (bool reopened = false;;) {
     if (fd_ >= 0 && is_cut()) close();
-    if (fd_ < 0) {
+    if (fd_ < 0 && !expanded_) {
       auto opened = open(reopened ? first_ : 0);
       if (!opened) return base::fail(std::move(opened.error()));
       if (!*opened) return lines;
+    }
+    if (expanded_) {
+      take_expanded(lines);
+      if (!lines.empty()) return lines;
+      drained_ = first_;
+      close();
+      reopened = true;
+      continue;
     }
     // Asked before the read: what is written before a rotation is in the file that is read.
     const bool current = is_current();

@@ -1,16 +1,20 @@
 // Follower: reads the enforcement log line by line behind a given number, over rotations, while it
-// is being written. Only whole lines; each once. Judges nothing: the chain is verify.h's. Blocking;
+// is being written, also out of files that an operator compressed. Only whole lines; each once; a
+// warning where lines are not there any more. Judges nothing: the chain is verify.h's. Blocking;
 // for one thread. Called by report/counter.
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "audit/lines.h"
 #include "base/result.h"
 
 namespace audit {
@@ -44,6 +48,8 @@ class Follower {
   base::Result<std::uint64_t, base::Error> start_of(int fd, std::uint64_t size) const;
   base::Result<std::size_t, base::Error> fill();
   void take_lines(std::vector<Line>& lines);
+  void take_expanded(std::vector<Line>& lines);
+  bool is_next(std::uint64_t seq);
   bool is_current() const;
   bool is_rotated() const;
   bool is_at(const std::filesystem::path& path) const;
@@ -59,6 +65,10 @@ class Follower {
   std::size_t taken_ = 0;     // of buffer_, by lines that were returned
   unsigned waited_ = 0;       // calls in which a file that was moved had no more
   bool discarding_ = false;   // inside a line that is longer than the buffer
+  std::optional<LineReader> expanded_;  // in place of fd_: a compressed file, which is whole
+  bool spoilt_ = false;                 // it is damaged: no more can be read of it
+  std::uint64_t drained_ = 0;  // number of the first line of the last one read to its end
+  std::chrono::steady_clock::time_point warning_due_{};
 };
 
 // The number of a line of the log; 0 where it is none of ours.

@@ -53,6 +53,11 @@ LogFiles LogFiles::named(std::vector<std::filesystem::path> files) {
 }
 
 LogFiles LogFiles::sorted(std::vector<std::filesystem::path> files) {
+  // A look into a pipe would take from it what is to be read.
+  std::error_code ignored;
+  for (const std::filesystem::path& file : files) {
+    if (std::filesystem::is_fifo(file, ignored)) return named(std::move(files));
+  }
   std::vector<std::pair<std::uint64_t, std::filesystem::path>> numbered;
   for (std::filesystem::path& file : files) {
     const std::optional<FirstLine> first = read_first_line(file);

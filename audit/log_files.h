@@ -20,7 +20,8 @@ class LogFiles {
   static base::Result<LogFiles, base::Error> of(const std::filesystem::path& current);
   // These files as they are, in this order.
   static LogFiles named(std::vector<std::filesystem::path> files);
-  // These files in the order of the chain: by the number of each one's first record.
+  // These files in the order of the chain: by the number of each one's first record. Where a pipe
+  // is among them, as they are given.
   static LogFiles sorted(std::vector<std::filesystem::path> files);
   LogFiles(LogFiles&& other) noexcept;
   LogFiles& operator=(LogFiles&& other) noexcept;

@@ -71,16 +71,17 @@ base::Result<std::string, base::Error> Writer::open() {
   auto known = store_.load();
   if (known) {
     saved_ = known->value_or(Head{});
-    return attach(*known);
+    return attach(*known, Known::stored);
   }
   // The store cannot be read: the file alone says where the chain stands.
-  auto notes = attach(std::nullopt);
+  auto notes = attach(std::nullopt, Known::stored);
   if (!notes) return notes;
   note(*notes, "the stored head could not be read: " + known.error().text);
   return notes;
 }
 
-base::Result<std::string, base::Error> Writer::attach(const std::optional<Head>& known) {
+base::Result<std::string, base::Error> Writer::attach(const std::optional<Head>& known,
+                                                      Known source) {
   auto file = LogFile::open(options_.path);
   if (!file) return base::fail(file.error());
   file_ = std::make_unique<LogFile>(std::move(*file));
@@ -88,7 +89,7 @@ base::Result<std::string, base::Error> Writer::attach(const std::optional<Head>&
   std::string notes;
   auto tail = repair(known ? known->seq : 0, notes);
   if (!tail) return base::fail(base::Error{options_.path.string() + ": " + tail.error().text});
-  compare(*tail, known, notes);
+  compare(*tail, known, source, notes);
   period_ = period_of(clock_.wall());
   if (const auto first = read_first_line(options_.path)) {
     if (const auto time = parse_rfc3339(first->time)) period_ = period_of(*time);
@@ -130,8 +131,10 @@ base::Result<Tail, base::Error> Writer::repair(std::uint64_t known_seq, std::str
   return older;
 }
 
-// Where the chain goes on. What does not fit is said, and left for verify to find.
-void Writer::compare(const Tail& tail, const std::optional<Head>& known, std::string& notes) {
+// Where the chain goes on. What does not fit is said, and left for verify to find: behind a line
+// that is not ours the chain goes on from the hash that is known, so that it never fits that line.
+void Writer::compare(const Tail& tail, const std::optional<Head>& known, Known source,
+                     std::string& notes) {
   head_ = tail.head.value_or(Head{});
   if (!known) {
     if (tail.head) note(notes, "no stored head; the chain goes on from the file's last line");
@@ -143,6 +146,12 @@ void Writer::compare(const Tail& tail, const std::optional<Head>& known, std::st
     head_ = *known;
   } else if (tail.hash_of_known && *tail.hash_of_known != known->hash) {
     note(notes, "record " + std::to_string(known->seq) + " is not the one that was written");
+    head_.hash = known->hash;
+  } else if (source == Known::written && head_.seq > known->seq + tail.unreadable) {
+    // After a kill the store is behind the file; this writer never is.
+    note(notes, "records " + std::to_string(known->seq + 1) + " to " + std::to_string(head_.seq) +
+                    " were written by another program");
+    head_.hash = known->hash;
   }
 }
 
@@ -157,7 +166,7 @@ std::string Writer::maintain() {
     if (!file_->is_at(options_.path)) {
       budget_.window = 0;
       file_->unlock();  // it may be the same file, changed
-      auto attached = attach(head_);
+      auto attached = attach(head_, Known::written);
       if (attached) {
         note(*attached, "the file was moved, replaced or changed by another program");
         notes = std::move(*attached);

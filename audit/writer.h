@@ -54,9 +54,11 @@ class Writer {
   void complain(const std::string& text);
 
  private:
-  base::Result<std::string, base::Error> attach(const std::optional<Head>& known);
+  enum class Known : std::uint8_t { stored, written };  // by the store; by this writer itself
+  base::Result<std::string, base::Error> attach(const std::optional<Head>& known, Known source);
   base::Result<Tail, base::Error> repair(std::uint64_t known_seq, std::string& notes);
-  void compare(const Tail& tail, const std::optional<Head>& known, std::string& notes);
+  void compare(const Tail& tail, const std::optional<Head>& known, Known source,
+               std::string& notes);
   void rotate(base::WallTime now);
   bool swap_files(const std::string& stamp);
   void expire(base::WallTime now);

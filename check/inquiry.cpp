@@ -112,6 +112,7 @@ base::Result<void, base::Error> Inquiry::open_sts(const DaemonCache& cache) {
   const config::Config& config = *snapshot_->config;
   auto context = policy::make_fetch_context(config.tls.ca_file.string());
   if (!context) return base::fail(std::move(context.error()));
+  policy_certificate_ = std::make_unique<policy::HostCertificate>(**context);
   fetcher_ = std::make_unique<policy::HttpsFetcher>(proxy::fetch_settings(config), *recorder_,
                                                     clock_, std::move(*context));
   store_ = std::make_unique<CacheRow>(cache.row);

@@ -11,6 +11,7 @@
 #include "check/recorder.h"
 #include "check/seen.h"
 #include "dns/unbound_resolver.h"
+#include "policy/https_fetcher_certificate.h"
 #include "policy/sts_engine.h"
 #include "proxy/event.h"
 #include "proxy/mx_slots.h"
@@ -39,6 +40,10 @@ class Inquiry {
   dns::RawLookup look_up(const std::string& name, dns::Type type);
   // The policy file as it is, whatever the record says.
   policy::StsBody fetch_policy(const base::Domain& domain);
+  // Of the host that gave it.
+  std::optional<base::WallTime> policy_certificate_end() const {
+    return policy_certificate_->end();
+  }
   // As a delivery does after hosts failed for a policy (RFC 8461 §5.1): asks for it again. Whether
   // it has changed: then `gathered` has the new plan, and no handshake.
   bool recheck(Gathered& gathered, proxy::SteadyTime deadline);
@@ -76,6 +81,7 @@ class Inquiry {
   std::unique_ptr<dns::UnboundResolver> plain_resolver_;
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<Recorder> plain_recorder_;
+  std::unique_ptr<policy::HostCertificate> policy_certificate_;
   std::unique_ptr<policy::HttpsFetcher> fetcher_;
   std::unique_ptr<CacheRow> store_;
   std::unique_ptr<policy::StsEngine> sts_;

@@ -28,6 +28,7 @@ struct OwnSeen {
   Gathered gathered;
   std::vector<KeySeen> keys;
   std::optional<policy::StsBody> body;      // the policy file, asked for whatever the record says
+  std::optional<base::WallTime> body_certificate_end;  // of the host that gave it
   std::optional<dns::RawLookup> tls_rpt;    // TXT at _smtp._tls
 };
 

@@ -146,6 +146,7 @@ class Findings {
           "a policy file is there, but no record: no sender asks for it",
           "publish the record at " + record_name() + ", once the file is right");
     }
+    policy_certificate();
     const auto found = policy::lint(**seen_.body);
     for (std::size_t i = 0; i < std::min(found.size(), lint_most); ++i) {
       const bool error = found[i].severity == policy::LintSeverity::error;
@@ -163,6 +164,20 @@ class Findings {
           "the policy file is good: mode " + std::string(policy::to_string(active->policy.mode)) +
               ", max_age " + std::to_string(active->policy.max_age.count()));
     }
+  }
+
+  // A sender that has the policy keeps it for its max_age; to every other one it is gone with the
+  // certificate (RFC 8461 §3.3).
+  void policy_certificate() {
+    if (!ends_soon(seen_.body_certificate_end)) return;
+    add(Level::warn, "mta-sts", "policy-certificate-ends",
+        "the https certificate of mta-sts." + seen_.domain.str() + " ends on " +
+            audit::rfc3339(*seen_.body_certificate_end).substr(0, 10),
+        "renew it: without a certificate that holds, senders can fetch no policy");
+  }
+
+  bool ends_soon(const std::optional<base::WallTime>& end) const {
+    return end && *end >= seen_.time && *end < seen_.time + seen_.expire_within;
   }
 
   const policy::StsActive* active_policy() const {
@@ -248,7 +263,7 @@ class Findings {
                    const policy::TlsSession& session) {
     const std::string place = plan.host.str() + " [" + seen.ip.str() + "], " + key_words(key);
     const auto end = seen.certificate ? seen.certificate->not_after : std::nullopt;
-    if (end && *end >= seen_.time && *end < seen_.time + seen_.expire_within) {
+    if (ends_soon(end)) {
       add(Level::warn, "tls", "certificate-ends",
           place + ": the certificate ends on " + audit::rfc3339(*end).substr(0, 10),
           "renew it; where TLSA records name its key, publish those of the new key first");

@@ -36,6 +36,7 @@ base::Result<OwnReport, Failure> run_own(const config::Config& config, const Own
   }
   seen.tls_rpt = world.look_up("_smtp._tls." + options.domain.str(), dns::Type::TXT);
   seen.body = world.fetch_policy(options.domain);
+  seen.body_certificate_end = world.policy_certificate_end();
   const std::vector<SeenHost> untried = seen.gathered.seen;
   for (const proxy::KeyType key : {proxy::KeyType::rsa, proxy::KeyType::ecdsa}) {
     seen.gathered.seen = untried;

@@ -43,8 +43,12 @@ void mx_problems(std::vector<Problem>& all, const base::Domain& domain,
   }
   if (const auto* list = std::get_if<policy::MxList>(&mx)) {
     for (const std::string& dropped : list->dropped) {
-      add(all, "mx-no-host", false, "an MX record names no host: " + dropped,
-          "mend or remove that MX record of " + name);
+      const bool null = dropped.starts_with("''");  // RFC 7505 §3: it stands alone, or not at all
+      add(all, "mx-no-host", false,
+          null ? "a null MX (\".\") stands beside other MX records, and means nothing there"
+               : "an MX record names no host: " + dropped,
+          null ? "remove the null MX of " + name + ", or, where it takes no mail, the others"
+               : "mend or remove that MX record of " + name);
     }
   }
 }

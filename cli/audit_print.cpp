@@ -14,6 +14,31 @@ namespace {
 
 using audit::key_index;
 
+// Control characters, which JSON has in no string and a terminal obeys, escaped; blanks between its
+// members become spaces.
+std::string without_raw_controls(std::string_view line) {
+  static constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  out.reserve(line.size());
+  bool inside = false;  // a string
+  bool escaped = false;
+  for (const char c : line) {
+    if (c == '"' && !escaped) inside = !inside;
+    escaped = c == '\\' && !escaped;
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet >= 0x20) {
+      out += c;
+    } else if (inside) {
+      out += "\\u00";
+      out += digits[octet >> 4U];
+      out += digits[octet & 15U];
+    } else {
+      out += ' ';
+    }
+  }
+  return out;
+}
+
 class JsonLines final : public RecordPrinter {
  public:
   explicit JsonLines(std::ostream& out) : out_(out) {}
@@ -22,7 +47,7 @@ class JsonLines final : public RecordPrinter {
     if (std::ranges::all_of(line, [](char c) { return c >= 0x20 && c < 0x7f; })) {
       out_ << line << '\n';
     } else {
-      out_ << base::json_in_ascii(line) << '\n';
+      out_ << base::json_in_ascii(without_raw_controls(line)) << '\n';
     }
   }
 

@@ -38,7 +38,7 @@ ordered_json head_json(const std::optional<audit::Head>& head) {
 void print_json(const audit::Verification& result, const Task& task, std::ostream& out) {
   ordered_json reply;
   reply["schema"] = 1;
-  reply["whole"] = !result.bad && !result.unreadable;
+  reply["whole"] = !result.bad && !result.unreadable && !result.head_is_older;
   reply["bad"] = place_json(result.bad);
   reply["unreadable"] = nullptr;
   if (result.unreadable) reply["unreadable"] = *result.unreadable;
@@ -50,6 +50,7 @@ void print_json(const audit::Verification& result, const Task& task, std::ostrea
   reply["last_time"] = result.last_time;
   reply["head"] = head_json(result.head);
   reply["known_head"] = head_json(task.known);
+  reply["known_head_is_older"] = result.head_is_older;
   out << in_ascii(reply, 2) << '\n';
 }
 
@@ -66,7 +67,9 @@ void print_text(const audit::Verification& result, const Task& task, std::ostrea
         << tlsrpt::without_controls(result.last_time);
   }
   out << (result.unreadable ? ": the chain is whole so far" : ": the chain is whole");
-  if (task.known && !result.unreadable && !result.head_is_older) {
+  if (result.head_is_older) {
+    out << " in itself, but may be another one than that of record " << task.known->seq;
+  } else if (task.known && !result.unreadable) {
     out << " and reaches record " << task.known->seq << ", the known head";
   }
   out << '\n';
@@ -86,7 +89,11 @@ void print_notes(const audit::Verification& result, const Task& task, std::ostre
     err << "no head is known to compare with: records cut off at the end would not show "
            "(--head SEQ:HASH)\n";
   }
-  if (result.head_is_older) err << "the known head is older than all records here\n";
+  if (result.head_is_older) {
+    err << "the known head is older than all records here, so that nothing shows whether they go "
+           "on from it: add the files from record "
+        << task.known->seq << " on, or give a later --head\n";
+  }
 }
 
 // The configured log, with the head that is known of it. The head is asked for first: what is
@@ -136,7 +143,7 @@ void add_audit_verify(CLI::App& audit, AuditVerify& options, std::string& file) 
       "Prints FILE:LINE of the first bad record, or the head, to be kept elsewhere: a later\n"
       "--head finds what was cut off or written anew even where the store was changed too.\n"
       "Exit status: 0 the chain is whole, 1 it is broken, 69 a file is not there or damaged,\n"
-      "75 the known head could not be had.\n"
+      "75 the known head could not be had, or is older than all that is there.\n"
       "\nExamples:\n"
       "  sternpost audit verify\n"
       "  sternpost audit verify --head 4711:6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a3"
@@ -171,7 +178,7 @@ int audit_verify(const AuditVerify& options, const std::string& file, const Term
   print_notes(result, *task, terminal.err);
   if (result.bad) return exit_no;
   if (result.unreadable) return exit_unavailable;
-  return task->trouble.empty() ? exit_fine : exit_tempfail;
+  return task->trouble.empty() && !result.head_is_older ? exit_fine : exit_tempfail;
 }
 
 }  // namespace cli

@@ -13,8 +13,9 @@ constexpr std::array<std::string_view, 11> formula_starts{
     "=", "+", "-", "@", "\t", "\r", "\n", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D",
     "\xEF\xBC\xA0"};
 
-bool is_formula(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(' ');
+// `passed_over`: what may stand in front.
+bool is_formula(std::string_view text, std::string_view passed_over) {
+  const std::size_t begin = text.find_first_not_of(passed_over);
   if (begin == std::string_view::npos) return false;
   const std::string_view rest = text.substr(begin);
   const char c = rest.front();
@@ -23,11 +24,21 @@ bool is_formula(std::string_view text) {
                              [rest](std::string_view start) { return rest.starts_with(start); });
 }
 
+// Where the decimal mark is a comma, spreadsheets open a file by a double click as if semicolons
+// parted its cells, and heed no quotation mark inside of one: there a cell begins at each of them.
+std::string with_apostrophes(std::string_view text) {
+  std::string cell = is_formula(text, " ") ? "'" : "";
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    cell += text[i];
+    if (text[i] == ';' && is_formula(text.substr(i + 1), " \"")) cell += '\'';
+  }
+  return cell;
+}
+
 }  // namespace
 
 std::string csv_cell(std::string_view text) {
-  std::string cell = is_formula(text) ? "'" : "";
-  cell += text;
+  std::string cell = with_apostrophes(text);
   if (cell.find_first_of(",\"\r\n") == std::string::npos && cell.find('\'') != 0) return cell;
   std::string quoted = "\"";
   for (const char c : cell) {

@@ -99,7 +99,9 @@ int program(int argc, char** argv, const base::Clock& clock) {
     terminal.live = is_terminal(STDERR_FILENO);
     const int status = run({argv + 1, argv + argc}, terminal, world);
     std::cout.flush();
-    return std::cout ? status : exit_tempfail;
+    if (std::cout) return status;
+    std::cerr << "sternpost: not all of the output could be written\n";
+    return exit_tempfail;
   } catch (const std::exception& error) {
     std::cerr << "sternpost: " << error.what() << '\n';
     return exit_tempfail;

@@ -26,6 +26,8 @@ class Own(LabCase):
         ending = lab.pki.ca.issue("mx1.soon.example", begin=-DAY, end=5 * DAY)
         cls.soon = add("soon.example", {"cert": ending},
                        sts={"mode": "testing", "max_age": WEEKS})
+        ending = lab.pki.ca.issue("mta-sts.late.example", begin=-DAY, end=5 * DAY)
+        cls.late = add("late.example", {}, sts={"max_age": WEEKS, "cert": ending}, extra=[RPT])
         cls.typo = add("typo.example", {}, signing=None,
                        sts={"text": "version: STSv1\nmode: enforced\nmx: mx1.typo.example\n"
                                     "max_age: 86400\n"})
@@ -100,6 +102,12 @@ class Own(LabCase):
         self.assertIn("testing-to-enforce", self.advice(found))
         later = self.own(self.soon, 0, "--expire-within", "1d")
         self.assertNotIn("certificate-ends", self.codes(later, "warn"))
+
+    def test_policy_host_certificate_that_ends(self):
+        found = self.own(self.late, 0)
+        self.assertEqual(self.codes(found, "warn"), ["policy-certificate-ends"])
+        later = self.own(self.late, 0, "--expire-within", "1d")
+        self.assertEqual(self.codes(later, "warn"), [])
 
     def test_policy_file(self):
         found = self.own(self.typo, 1)

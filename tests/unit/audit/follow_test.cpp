@@ -9,6 +9,7 @@
 #include <random>
 
 #include "tests/unit/audit/support.h"
+#include "tlsrpt/gzip.h"
 
 using namespace audit;
 using audit_test::at;
@@ -190,6 +191,53 @@ TEST_CASE("follow: where lines are missing it goes on behind them") {
   std::filesystem::remove(rotated(folder, 2));
   Follower late(folder.log(), 3);
   CHECK(rest(late) == range(20, 22));
+}
+
+TEST_CASE("follow: files that an operator compressed are read like others") {
+  const Folder folder;
+  const auto compress = [](const std::filesystem::path& file) {
+    spit(file.string() + ".gz", tlsrpt::gzip(slurp(file)));
+    std::filesystem::remove(file);
+  };
+  spit(rotated(folder, 1), lines(1, 1500));  // more than is returned at once
+  spit(rotated(folder, 2), lines(1501, 1510));
+  spit(rotated(folder, 3), lines(1515, 1520));
+  for (int day = 1; day <= 3; ++day) compress(rotated(folder, day));
+  Numbers all = range(1, 1510);
+  for (const std::uint64_t seq : range(1515, 1520)) all.push_back(seq);
+  Follower follower(folder.log(), 0);
+  CHECK(rest(follower) == all);
+  CHECK(rest(follower).empty());
+  spit(folder.log(), "");
+  CHECK(rest(follower).empty());
+  add(folder.log(), lines(1521, 1523));
+  CHECK(rest(follower) == range(1521, 1523));
+  // While it is being read, and behind some of its lines.
+  Follower second(folder.log(), 1521);
+  CHECK(rest(second) == range(1522, 1523));
+  std::filesystem::rename(folder.log(), rotated(folder, 4));
+  compress(rotated(folder, 4));
+  spit(folder.log(), lines(1524, 1525));
+  CHECK(rest(second) == range(1524, 1525));
+  Follower late(folder.log(), 1522);
+  CHECK(rest(late) == range(1523, 1525));
+}
+
+TEST_CASE("follow: of a damaged compressed file what can be read, then the next file") {
+  const Folder folder;
+  const std::string octets = tlsrpt::gzip(lines(1, 2000));
+  for (const std::size_t size : {octets.size() - 1, octets.size() / 2, std::size_t{20},
+                                 std::size_t{1}, std::size_t{0}}) {
+    CAPTURE(size);
+    spit(rotated(folder, 1).string() + ".gz", octets.substr(0, size));
+    spit(folder.log(), lines(2001, 2003));
+    Follower follower(folder.log(), 0);
+    const Numbers found = rest(follower);
+    REQUIRE(found.size() >= 3);
+    CHECK(Numbers(found.end() - 3, found.end()) == range(2001, 2003));
+    CHECK(Numbers(found.begin(), found.end() - 3) == range(1, found.size() - 3));
+    CHECK((size < 100 || found.size() > 500));
+  }
 }
 
 TEST_CASE("follow: a file that was moved away is read to its end, then the new one") {

@@ -115,6 +115,59 @@ TEST_CASE("log: a last line that was changed is noticed at start") {
   CHECK(check(folder, head).bad);
   write_some(folder, head, clock, 1);
   CHECK(records(folder.log()).at(3)["reason"] == "record 3 is not the one that was written");
+  // The chain does not go on from the changed line: verify names it ever after.
+  const auto result = check(folder, head);
+  REQUIRE(result.bad);
+  CHECK(result.bad->line == 3);
+  CHECK(result.bad->why.starts_with("record 3 was altered"));
+}
+
+TEST_CASE("log: a log that was written anew as a whole does not fit what comes behind it") {
+  Folder folder;
+  MemoryHead head;
+  HandClock clock;
+  write_some(folder, head, clock, 3);
+  Folder forger;
+  MemoryHead other;
+  HandClock later(clock.wall() + std::chrono::seconds(1));
+  write_some(forger, other, later, 3);
+  CHECK_FALSE(check(forger, other).bad);
+  CHECK(other.get()->seq == head.get()->seq);
+  spit(folder.log(), slurp(forger.log()));
+  write_some(folder, head, clock, 2);
+  CHECK(check(folder, head).bad);
+}
+
+TEST_CASE("log: what another program adds to the running log, or changes there, shows") {
+  Folder folder;
+  MemoryHead head;
+  HandClock clock;
+  auto log = open_log(folder, head, clock);
+  log->append(delivery("one"));
+  const auto wait_for = [&](std::uint64_t seq) {
+    while (log->head().seq < seq) std::this_thread::yield();
+  };
+  wait_for(2);
+  const auto put = [&](const std::string& text) {  // at once, whatever the writer looks at
+    spit(folder.path() / "forged", text);
+    std::filesystem::rename(folder.path() / "forged", folder.log());
+  };
+  SECTION("a line that fits the chain") {
+    const std::string hash = log->head().hash;
+    put(slurp(folder.log()) + to_json_line(delivery("forged"), 3, hash, clock.wall()) + "\n");
+  }
+  SECTION("a last line that is longer than it was") {
+    std::string text = slurp(folder.log());
+    text.replace(text.rfind("\"one\""), 5, "\"other\"");
+    put(text);
+  }
+  wait_for(3);  // it was noticed, and said
+  log->append(delivery("two"));
+  log->stop("ended");
+  const auto result = check(folder, head);
+  REQUIRE(result.bad);
+  const auto named = records(folder.log()).at(result.bad->line - 1)["id"];
+  CHECK((named == "forged" || named == "other"));
 }
 
 TEST_CASE("log: the last line torn at every octet is repaired and noted", "[asan-only]") {

@@ -116,6 +116,14 @@ TEST_CASE("own: a certificate that ends soon is a warning, one that has ended a 
   CHECK(of(one.judge(std::chrono::days(-1)), Level::fail) == Codes{"certificate-expired"});
 }
 
+TEST_CASE("own: the certificate of the policy host that ends soon is a warning") {
+  OwnMade one;
+  one.seen.body_certificate_end = one.seen.time + std::chrono::days(13);
+  CHECK(of(one.judge(), Level::warn) == Codes{"policy-certificate-ends"});
+  one.seen.body_certificate_end = one.seen.time + std::chrono::days(15);
+  CHECK(of(one.judge(), Level::warn) == Codes{});
+}
+
 TEST_CASE("own: the policy file by the linter, the hosts against it, patterns without a host") {
   OwnMade one;
   one.seen.body = policy::StsBody("version: STSv1\nmode: enforced\nmx: a.example\nmax_age: 1\n");

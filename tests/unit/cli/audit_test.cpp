@@ -1,9 +1,12 @@
 // `audit query` and `audit verify` as commands, and what they print with.
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "audit/hash.h"
 #include "audit/record.h"
@@ -191,6 +194,10 @@ TEST_CASE("csv: RFC 4180 and formulas") {
     CHECK(cli::csv_cell(start + "1").starts_with("\"'" + start));
   }
   CHECK(cli::csv_cell("a=1") == "a=1");
+  // As a spreadsheet reads it that takes the semicolon for what parts cells.
+  CHECK(cli::csv_cell("no;=1+1;") == "no;'=1+1;");
+  CHECK(cli::csv_cell("no; \"=1\"") == "\"no;' \"\"=1\"\"\"");
+  CHECK(cli::csv_cell("a;b; c;") == "a;b; c;");
   CHECK(cli::csv_line({"", "a", ""}) == ",a,\r\n");
 }
 
@@ -263,6 +270,46 @@ TEST_CASE("audit verify: whole, broken, cut off, and what is known") {
   CHECK(json["whole"] == false);
   CHECK(json["bad"]["line"] == 5);
   CHECK(json["records"] == 5);
+}
+
+TEST_CASE("audit verify: a known head that is older than all records shows nothing") {
+  const Folder folder;
+  const Lines lines = ten();
+  const std::string file = folder.put("late.jsonl", text_of({lines.begin() + 5, lines.end()}));
+  const audit::Head older{4, audit::Sha256().hex(lines[3])};
+  const Outcome outcome = run({"verify", "--head", audit::text_of(older), file});
+  CHECK(outcome.status == 75);
+  CHECK(outcome.err.find("add the files from record 4 on") != std::string::npos);
+  const auto json =
+      nlohmann::json::parse(run({"verify", "--json", "--head", audit::text_of(older), file}).out);
+  CHECK(json["whole"] == false);
+  CHECK(json["bad"].is_null());
+  CHECK(json["known_head_is_older"] == true);
+  // The record before the first one is named by its hash.
+  const audit::Head last{5, audit::Sha256().hex(lines[4])};
+  CHECK(run({"verify", "--head", audit::text_of(last), file}).status == 0);
+}
+
+TEST_CASE("audit verify: a pipe is read from its start") {
+  const Folder folder;
+  const std::string pipe = (folder.path / "pipe").string();
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  std::thread writer([&pipe] { std::ofstream(pipe, std::ios::binary) << text_of(ten()); });
+  const Outcome outcome = run({"verify", pipe});
+  writer.join();
+  CHECK(outcome.status == 0);
+  CHECK(outcome.out.starts_with("10 records in 1 file, 1 to 10"));
+}
+
+TEST_CASE("audit query: JSON lines reach no terminal with control characters in them") {
+  const Folder folder;
+  const std::string file = folder.put(
+      "a.jsonl", "{\t\"time\":\"2026-03-01T10:00:00.000Z\",\"event\":\"start\","
+                 "\"id\":\"a\\\"\x1b[31m\x7f\",\"seq\":1,\"prev\":null}\n");
+  const Outcome outcome = run({"query", "--json", file});
+  CHECK(outcome.status == 0);
+  REQUIRE(outcome.out.find_first_of("\x1b\x7f\t") == std::string::npos);
+  CHECK(nlohmann::json::parse(outcome.out)["id"] == "a\"\x1b[31m\x7f");
 }
 
 TEST_CASE("audit verify: files in any order; none there; a head that is none") {
