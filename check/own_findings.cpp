@@ -31,6 +31,11 @@ namespace {
 
 constexpr std::size_t lint_most = 50;
 
+// Whole where it is a digest of SHA2-256, as most are.
+std::string shortened(const std::string& record) {
+  return record.size() > 80 ? record.substr(0, 77) + "..." : record;
+}
+
 std::string key_words(proxy::KeyType key) {
   return key == proxy::KeyType::rsa ? "RSA key" : "ECDSA key";
 }
@@ -53,7 +58,7 @@ class Findings {
       for (std::size_t i = 0; i < all_.survey->hosts.size(); ++i) host(i);
       patterns();
     }
-    add_tls_rpt(out_, seen_);
+    if (takes_mail()) add_tls_rpt(out_, seen_);
     out_.advice = advice_for(seen_);
     return std::move(out_);
   }
@@ -69,18 +74,36 @@ class Findings {
     out_.certain = false;
   }
 
+  // Where no other postmaster is to blame.
+  static std::string own_mend(const std::string& code) {
+    if (code == "null-mx") return "publish MX records if the domain is to take mail; else leave it";
+    if (code == "no-such-domain") return "look at the spelling, then at the domain's registration";
+    if (code == "resolver") return "look at the resolver here: sternpost doctor";
+    if (code == "no-certificate") return "let the host show a certificate";
+    return "try again; sternpost check tells more";
+  }
+
   // What holds a sender's mail back is a failure, and so is what a policy would make of it.
   void add_problem(const std::string& area, const Problem& problem) {
     static const std::set<std::string> doubtful = {
-        "tlsa-unusable", "tlsa-record", "mx-unsigned", "sts-testing", "no-policy", "mx-no-host"};
+        "tlsa-unusable", "tlsa-record", "mx-unsigned", "sts-testing",
+        "no-policy",     "mx-no-host",  "null-mx"};
     static const std::set<std::string> unanswered = {
         "mx-failed", "address-failed", "sts-lookup", "tlsa-failed", "not-in-time"};
     const Level level = doubtful.contains(problem.code) ? Level::warn : Level::fail;
     if (unanswered.contains(problem.code)) doubt(problem.text);
-    add(level, area, problem.code, problem.text, problem.mend);
+    add(level, area, problem.code, problem.text,
+        problem.mend.empty() ? own_mend(problem.code) : problem.mend);
   }
 
   // ---- the domain ---------------------------------------------------------------------------
+
+  bool takes_mail() const {
+    if (!all_.facts) return true;
+    const policy::MxOutcome& mx = all_.facts->domain.mx;
+    return !std::holds_alternative<policy::NullMx>(mx) &&
+           !std::holds_alternative<policy::NoSuchDomain>(mx);
+  }
 
   void mx() {
     const Policy none;
@@ -99,7 +122,9 @@ class Findings {
     if (list) {
       add(Level::pass, "mx", "mx",
           policy::words::count(list->hosts.size(), "MX host") + ", the records are " +
-              std::string(dns::to_string(all_.facts->domain.mx_security)));
+              (all_.facts->domain.mx_security == dns::Security::secure
+                   ? "signed (secure)"
+                   : "not signed (insecure)"));
     } else if (std::holds_alternative<policy::ImplicitMx>(all_.facts->domain.mx)) {
       add(Level::warn, "mx", "implicit-mx", "there is no MX record: the domain itself is the host",
           "publish an MX record, or a null MX where there is no mail");
@@ -235,17 +260,19 @@ class Findings {
         }
         return;  // Without TLS each type of key would tell the same.
       }
-      for (const Problem& problem : address_problems(seen_.domain, plan, terms, seen)) {
+      const auto problems = address_problems(seen_.domain, plan, terms, seen);
+      for (const Problem& problem : problems) {
         Problem told = problem;
         told.text = key_words(one.key) + ": " + told.text;
         add_problem(problem.code == "tlsa-mismatch" ? "dane" : "tls", told);
       }
-      certificate(plan, seen, one.key, *session);
+      certificate(plan, seen, one.key, *session, problems.empty());
     }
   }
 
+  // good: nothing is wrong with the session, else a pass beside the failure would say the contrary.
   void certificate(const policy::HostPlan& plan, const SeenAddress& seen, proxy::KeyType key,
-                   const policy::TlsSession& session) {
+                   const policy::TlsSession& session, bool good) {
     const std::string place = plan.host.str() + " [" + seen.ip.str() + "], " + key_words(key);
     const auto end = seen.certificate ? seen.certificate->not_after : std::nullopt;
     if (end && *end >= seen_.time && *end < seen_.time + seen_.expire_within) {
@@ -253,6 +280,7 @@ class Findings {
           place + ": the certificate ends on " + audit::rfc3339(*end).substr(0, 10),
           "renew it; where TLSA records name its key, publish those of the new key first");
     }
+    if (!good) return;
     std::string text = place + ": " + session.version;
     if (end) text += ", certificate until " + audit::rfc3339(*end).substr(0, 10);
     const bool matches =
@@ -279,7 +307,7 @@ class Findings {
       }
       if (!compared || matched) continue;
       add(Level::warn, "dane", "tlsa-unused",
-          "the TLSA record " + record.str().substr(0, 60) + " at " + usable->base.str() +
+          "the TLSA record " + shortened(record.str()) + " at " + usable->base.str() +
               " matches no key that is in use",
           "leave it if it is the next key's; else remove it");
     }
