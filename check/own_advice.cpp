@@ -72,6 +72,14 @@ void without_policy(std::vector<Advice>& all, const OwnSeen& seen) {
 
 }  // namespace
 
+std::string own_mend(const std::string& code) {
+  if (code == "null-mx") return "publish MX records if the domain is to take mail; else leave it";
+  if (code == "no-such-domain") return "look at the spelling, then at the domain's registration";
+  if (code == "resolver") return "look at the resolver here: sternpost doctor";
+  if (code == "no-certificate") return "let the host show a certificate";
+  return "try again; sternpost check tells more";
+}
+
 std::vector<Advice> advice_for(const OwnSeen& seen) {
   std::vector<Advice> all;
   if (!seen.gathered.facts) return all;

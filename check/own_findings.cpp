@@ -31,11 +31,6 @@ namespace {
 
 constexpr std::size_t lint_most = 50;
 
-// Whole where it is a digest of SHA2-256, as most are.
-std::string shortened(const std::string& record) {
-  return record.size() > 80 ? record.substr(0, 77) + "..." : record;
-}
-
 std::string key_words(proxy::KeyType key) {
   return key == proxy::KeyType::rsa ? "RSA key" : "ECDSA key";
 }
@@ -72,15 +67,6 @@ class Findings {
   void doubt(const std::string& why) {
     if (out_.certain) out_.uncertain_why = why;
     out_.certain = false;
-  }
-
-  // Where no other postmaster is to blame.
-  static std::string own_mend(const std::string& code) {
-    if (code == "null-mx") return "publish MX records if the domain is to take mail; else leave it";
-    if (code == "no-such-domain") return "look at the spelling, then at the domain's registration";
-    if (code == "resolver") return "look at the resolver here: sternpost doctor";
-    if (code == "no-certificate") return "let the host show a certificate";
-    return "try again; sternpost check tells more";
   }
 
   // What holds a sender's mail back is a failure, and so is what a policy would make of it.

@@ -16,10 +16,6 @@ void add(std::vector<Problem>& all, std::string code, bool blocks, std::string t
   all.push_back({std::move(code), blocks, std::move(text), std::move(mend)});
 }
 
-std::string cut(const std::string& record) {
-  return record.size() > 80 ? record.substr(0, 77) + "..." : record;
-}
-
 std::string policy_url(const base::Domain& domain) {
   return "https://mta-sts." + domain.str() + "/.well-known/mta-sts.txt";
 }
@@ -111,6 +107,10 @@ void no_policy(std::vector<Problem>& all, const base::Domain& domain, const Gath
 
 }  // namespace
 
+std::string shortened(const std::string& record) {
+  return record.size() > 80 ? record.substr(0, 77) + "..." : record;
+}
+
 std::vector<Problem> domain_problems(const base::Domain& domain, const Gathered& gathered,
                                      const Policy& policy) {
   std::vector<Problem> all;
@@ -179,7 +179,7 @@ void dane_problems(std::vector<Problem>& all, const Gathered& gathered, std::siz
   for (const dane::Tlsa& record : usable->published) {
     const std::string why = dane::unusable_reason(record);
     if (why.empty()) continue;
-    add(all, "tlsa-record", false, "the TLSA record " + cut(record.str()) + ": " + why,
+    add(all, "tlsa-record", false, "the TLSA record " + shortened(record.str()) + ": " + why,
         "remove the TLSA record of " + usable->base.str() + " that no sender can use");
   }
   if (secure_mx) return;
