@@ -238,6 +238,11 @@ th, td {
 th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-size: .875rem; font-weight: 600; }
 .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+@media (max-width: 30rem) {
+  table, thead th { font-size: .8125rem; }
+  th, td { padding-right: .5rem; }
+  td:first-child { overflow-wrap: anywhere; }
+}
 footer { margin-top: 2.5rem; border-top: 1px solid var(--rule); padding-top: .75rem;
   font-size: .875rem; }
 )";

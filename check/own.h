@@ -60,6 +60,8 @@ struct OwnReport {
 
 OwnReport judge_own(const OwnSeen& seen);
 void add_tls_rpt(OwnReport& report, const OwnSeen& seen);
+// What to do for a problem of which `check` says nothing, no other postmaster being to blame.
+std::string own_mend(const std::string& code);
 // In which order to change what there is now; see docs/own.md.
 std::vector<Advice> advice_for(const OwnSeen& seen);
 

@@ -4,6 +4,7 @@
 #include "audit/record.h"
 #include "check/own.h"
 #include "dns/decode.h"
+#include "policy/plan_words.h"
 #include "tlsrpt/record.h"
 
 namespace check {
@@ -11,10 +12,10 @@ namespace check {
 namespace {
 
 std::string span(std::chrono::seconds time) {
-  const auto n = time.count();
-  if (n > 0 && n % 86400 == 0) return std::to_string(n / 86400) + " days";
-  if (n > 0 && n % 3600 == 0) return std::to_string(n / 3600) + " hours";
-  return std::to_string(n) + " seconds";
+  const auto n = static_cast<std::size_t>(std::max<std::int64_t>(time.count(), 0));
+  if (n > 0 && n % 86400 == 0) return policy::words::count(n / 86400, "day");
+  if (n > 0 && n % 3600 == 0) return policy::words::count(n / 3600, "hour");
+  return policy::words::count(n, "second");
 }
 
 bool has_tls_rpt(const OwnSeen& seen) {
@@ -42,9 +43,9 @@ void with_policy(std::vector<Advice>& all, const OwnSeen& seen, const policy::St
                      ". A sender that sees the new id and gets the old file keeps that until "
                      "the next id."});
   all.push_back({"policy-before-mx",
-                 "To add an MX host: first its name in the file, then the id, and the MX record "
-                 "once " + span(active.policy.max_age) + " are over: until then senders may hold "
-                 "the policy of before. To remove one: the MX record first, the name last."});
+                 "To add an MX host: first its name in the file, then the id, and " +
+                     span(active.policy.max_age) + " later the MX record: until then senders may "
+                 "hold the policy of before. To remove one: the MX record first, the name last."});
   const auto end = seen.time + active.policy.max_age;
   all.push_back({"removal",
                  "To give MTA-STS up: mode none in the file, a new id, and wait max_age, " +
@@ -70,6 +71,14 @@ void without_policy(std::vector<Advice>& all, const OwnSeen& seen) {
 }
 
 }  // namespace
+
+std::string own_mend(const std::string& code) {
+  if (code == "null-mx") return "publish MX records if the domain is to take mail; else leave it";
+  if (code == "no-such-domain") return "look at the spelling, then at the domain's registration";
+  if (code == "resolver") return "look at the resolver here: sternpost doctor";
+  if (code == "no-certificate") return "let the host show a certificate";
+  return "try again; sternpost check tells more";
+}
 
 std::vector<Advice> advice_for(const OwnSeen& seen) {
   std::vector<Advice> all;

@@ -53,7 +53,7 @@ class Findings {
       for (std::size_t i = 0; i < all_.survey->hosts.size(); ++i) host(i);
       patterns();
     }
-    add_tls_rpt(out_, seen_);
+    if (takes_mail()) add_tls_rpt(out_, seen_);
     out_.advice = advice_for(seen_);
     return std::move(out_);
   }
@@ -72,15 +72,24 @@ class Findings {
   // What holds a sender's mail back is a failure, and so is what a policy would make of it.
   void add_problem(const std::string& area, const Problem& problem) {
     static const std::set<std::string> doubtful = {
-        "tlsa-unusable", "tlsa-record", "mx-unsigned", "sts-testing", "no-policy", "mx-no-host"};
+        "tlsa-unusable", "tlsa-record", "mx-unsigned", "sts-testing",
+        "no-policy",     "mx-no-host",  "null-mx"};
     static const std::set<std::string> unanswered = {
         "mx-failed", "address-failed", "sts-lookup", "tlsa-failed", "not-in-time"};
     const Level level = doubtful.contains(problem.code) ? Level::warn : Level::fail;
     if (unanswered.contains(problem.code)) doubt(problem.text);
-    add(level, area, problem.code, problem.text, problem.mend);
+    add(level, area, problem.code, problem.text,
+        problem.mend.empty() ? own_mend(problem.code) : problem.mend);
   }
 
   // ---- the domain ---------------------------------------------------------------------------
+
+  bool takes_mail() const {
+    if (!all_.facts) return true;
+    const policy::MxOutcome& mx = all_.facts->domain.mx;
+    return !std::holds_alternative<policy::NullMx>(mx) &&
+           !std::holds_alternative<policy::NoSuchDomain>(mx);
+  }
 
   void mx() {
     const Policy none;
@@ -99,7 +108,9 @@ class Findings {
     if (list) {
       add(Level::pass, "mx", "mx",
           policy::words::count(list->hosts.size(), "MX host") + ", the records are " +
-              std::string(dns::to_string(all_.facts->domain.mx_security)));
+              (all_.facts->domain.mx_security == dns::Security::secure
+                   ? "signed (secure)"
+                   : "not signed (insecure)"));
     } else if (std::holds_alternative<policy::ImplicitMx>(all_.facts->domain.mx)) {
       add(Level::warn, "mx", "implicit-mx", "there is no MX record: the domain itself is the host",
           "publish an MX record, or a null MX where there is no mail");
@@ -250,17 +261,19 @@ class Findings {
         }
         return;  // Without TLS each type of key would tell the same.
       }
-      for (const Problem& problem : address_problems(seen_.domain, plan, terms, seen)) {
+      const auto problems = address_problems(seen_.domain, plan, terms, seen);
+      for (const Problem& problem : problems) {
         Problem told = problem;
         told.text = key_words(one.key) + ": " + told.text;
         add_problem(problem.code == "tlsa-mismatch" ? "dane" : "tls", told);
       }
-      certificate(plan, seen, one.key, *session);
+      certificate(plan, seen, one.key, *session, problems.empty());
     }
   }
 
+  // good: nothing is wrong with the session, else a pass beside the failure would say the contrary.
   void certificate(const policy::HostPlan& plan, const SeenAddress& seen, proxy::KeyType key,
-                   const policy::TlsSession& session) {
+                   const policy::TlsSession& session, bool good) {
     const std::string place = plan.host.str() + " [" + seen.ip.str() + "], " + key_words(key);
     const auto end = seen.certificate ? seen.certificate->not_after : std::nullopt;
     if (ends_soon(end)) {
@@ -268,6 +281,7 @@ class Findings {
           place + ": the certificate ends on " + audit::rfc3339(*end).substr(0, 10),
           "renew it; where TLSA records name its key, publish those of the new key first");
     }
+    if (!good) return;
     std::string text = place + ": " + session.version;
     if (end) text += ", certificate until " + audit::rfc3339(*end).substr(0, 10);
     const bool matches =
@@ -294,7 +308,7 @@ class Findings {
       }
       if (!compared || matched) continue;
       add(Level::warn, "dane", "tlsa-unused",
-          "the TLSA record " + record.str().substr(0, 60) + " at " + usable->base.str() +
+          "the TLSA record " + shortened(record.str()) + " at " + usable->base.str() +
               " matches no key that is in use",
           "leave it if it is the next key's; else remove it");
     }

@@ -111,6 +111,10 @@ void no_policy(std::vector<Problem>& all, const base::Domain& domain, const Gath
 
 }  // namespace
 
+std::string shortened(const std::string& record) {
+  return record.size() > 80 ? record.substr(0, 77) + "..." : record;
+}
+
 std::vector<Problem> domain_problems(const base::Domain& domain, const Gathered& gathered,
                                      const Policy& policy) {
   std::vector<Problem> all;
@@ -179,7 +183,7 @@ void dane_problems(std::vector<Problem>& all, const Gathered& gathered, std::siz
   for (const dane::Tlsa& record : usable->published) {
     const std::string why = dane::unusable_reason(record);
     if (why.empty()) continue;
-    add(all, "tlsa-record", false, "the TLSA record " + record.str().substr(0, 80) + ": " + why,
+    add(all, "tlsa-record", false, "the TLSA record " + shortened(record.str()) + ": " + why,
         "remove the TLSA record of " + usable->base.str() + " that no sender can use");
   }
   if (secure_mx) return;
@@ -188,8 +192,9 @@ void dane_problems(std::vector<Problem>& all, const Gathered& gathered, std::siz
       "sign the zone of " + gathered.facts->domain.domain.str() + " with DNSSEC");
 }
 
+// implicit: no MX record names the host, it is the domain itself.
 void address_facts_problems(std::vector<Problem>& all, const policy::HostFacts& facts,
-                            const policy::HostPlan& host) {
+                            const policy::HostPlan& host, bool implicit) {
   const std::string& name = facts.host.str();
   const auto* out = std::get_if<Excluded>(&host.decision);
   const bool dead = out && !out->by_policy;
@@ -200,7 +205,8 @@ void address_facts_problems(std::vector<Problem>& all, const policy::HostFacts& 
             " of " + name);
   } else if (facts.addresses.empty()) {
     add(all, "no-address", true, name + " has no address in the DNS",
-        "give " + name + " an address, or remove the MX record");
+        "give " + name + " an address" +
+            (implicit ? "" : ", or remove the MX record"));
   }
 }
 
@@ -213,7 +219,9 @@ std::vector<Problem> host_problems(const base::Domain& domain, const Gathered& g
   if (gathered.seen[index].own) {
     add(all, "own-mx", true, host.host.str() + " is this machine itself (RFC 5321 §5.1)");
   }
-  address_facts_problems(all, *gathered.facts->hosts[index], host);
+  address_facts_problems(
+      all, *gathered.facts->hosts[index], host,
+      std::holds_alternative<policy::ImplicitMx>(gathered.facts->domain.mx));
   approval_problems(all, domain, *gathered.survey->plan(), host);
   dane_problems(all, gathered, index);
   const auto* out = std::get_if<Excluded>(&host.decision);

@@ -8,6 +8,9 @@
 
 namespace check {
 
+// A TLSA record, whole where it is a digest of SHA2-256, as most are.
+std::string shortened(const std::string& record);
+
 std::vector<Problem> domain_problems(const base::Domain& domain, const Gathered& gathered,
                                      const Policy& policy);
 

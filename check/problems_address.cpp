@@ -86,8 +86,9 @@ class Findings {
     add("tlsa-mismatch", policy::dane_of(terms_.requirement) != nullptr,
         place_ + ": no TLSA record matches: " + wrong->reason,
         "publish the TLSA record of the present key of " + name() + ": 3 1 1 " +
-            session.spki_sha256 + "; before the next change of the key publish both, and wait "
-            "until the old answer's TTL is over");
+            session.spki_sha256 + " (if that key is yours: it is what was shown here); before "
+            "the next change of the key publish both, and wait until the old answer's TTL is "
+            "over");
   }
 
   void pin(const policy::TlsSession& session) {

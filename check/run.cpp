@@ -94,12 +94,12 @@ DaemonCache cache_of(const base::Result<json, proxy::DaemonError>& reply,
                      const base::Domain& domain) {
   DaemonCache cache;
   if (!reply) {
-    cache.words = reply.error().not_running ? "no daemon runs: the policy is fetched anew"
-                                            : "the daemon's cache could not be asked, and the "
-                                              "policy is fetched anew: " + reply.error().text;
+    cache.words = reply.error().not_running ? "no daemon runs: what is published now counts"
+                                            : "the daemon's cache could not be asked, and what "
+                                              "is published now counts: " + reply.error().text;
     return cache;
   }
-  cache.words = "the daemon has no policy cached: it is fetched anew";
+  cache.words = "the daemon has no policy cached: what is published now counts";
   if (!reply->contains("policy") || (*reply)["policy"].is_null()) return cache;
   cache.row = row_of((*reply)["policy"], domain);
   cache.words = cache.row ? "from the daemon's cache"

@@ -39,6 +39,13 @@ std::string short_hex(const std::string& record) {
   return record.size() > 40 ? record.substr(0, 37) + "..." : record;
 }
 
+// What proved the host; where nothing demands a proof, that it did all the same.
+std::string proof(const std::string& protection, const std::string& peer_auth) {
+  if (peer_auth.empty() || peer_auth == "none") return "";
+  return protection == "authenticated" ? " by " + peer_auth
+                                       : " (" + peer_auth + " would hold, were it demanded)";
+}
+
 class Writer {
  public:
   Writer(const Report& report, bool colour) : report_(report), colour_(colour) {}
@@ -123,9 +130,11 @@ class Writer {
   void policy() {
     const Policy& policy = report_.policy;
     title("MTA-STS");
-    item("record", !policy.record_error.empty() ? policy.record_error
-                   : policy.record_id.empty()   ? "none"
-                                                : "id " + policy.record_id);
+    item("record", !policy.record_error.empty()  ? policy.record_error
+                   : !policy.record_id.empty()   ? "id " + policy.record_id
+                   : policy.state == "unknown"   ? "not known"
+                   : policy.state == "disabled"  ? "not asked for"
+                                                 : "none");
     if (policy.state != "active") {
       item("policy", policy.state + ": " + policy.reason);
     } else {
@@ -160,7 +169,7 @@ class Writer {
   void address(const Mx& mx, const Address& one) {
     std::string words = one.result;
     if (one.result == "usable" && !one.peer_auth.empty()) {
-      words += ": " + one.protection + (one.peer_auth == "none" ? "" : " by " + one.peer_auth);
+      words += ": " + one.protection + proof(one.protection, one.peer_auth);
     }
     if (mx.excluded && one.result == "refused") words = "no mail goes there";
     if (one.result == "not-tried") words = "not connected to";
@@ -190,8 +199,7 @@ class Writer {
     std::string words(to_string(outcome.verdict));
     if (outcome.verdict == Verdict::delivered) {
       words += " to " + outcome.mx + " [" + (outcome.ip ? outcome.ip->str() : "") + "], " +
-               outcome.protection;
-      if (outcome.peer_auth != "none") words += " by " + outcome.peer_auth;
+               outcome.protection + proof(outcome.protection, outcome.peer_auth);
       if (outcome.observed) words += "; under mode enforce it would be deferred";
     }
     if (outcome.verdict == Verdict::open) {

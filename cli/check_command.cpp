@@ -78,7 +78,7 @@ int status_of(const check::Outcome& outcome) {
 void add_check(CLI::App& app, Check& options, std::string& file) {
   options.command = app.add_subcommand(
       "check", "What would happen to mail for a domain now, and why; sends no mail");
-  options.command->add_option("domain", options.domain, "The recipient domain")
+  options.command->add_option("DOMAIN", options.domain, "The recipient domain")
       ->type_name("DOMAIN")
       ->required();
   options.command->add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")

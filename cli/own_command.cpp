@@ -33,7 +33,7 @@ bool take_time(const CLI::App& command, const std::string& option, const std::st
 void add_own(CLI::App& app, Own& options, std::string& file) {
   options.command = app.add_subcommand(
       "own", "Your own domain as senders of mail to it see it; sends no mail");
-  options.command->add_option("domain", options.domain, "Your domain")
+  options.command->add_option("DOMAIN", options.domain, "Your domain")
       ->type_name("DOMAIN")
       ->required();
   options.command->add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")

@@ -156,7 +156,7 @@ std::optional<Version> found_version(Mta mta, std::string_view output) {
 
 void add_snippet(CLI::App& app, Snippet& options, std::string& file) {
   options.command = app.add_subcommand("snippet", "Print the lines that attach an MTA");
-  options.command->add_option("mta", options.mta, mta_names)->type_name("MTA")->required();
+  options.command->add_option("MTA", options.mta, mta_names)->type_name("MTA")->required();
   options.command->add_option("-c,--config", file, "Configuration file (or STERNPOST_CONFIG)")
       ->type_name("FILE")
       ->capture_default_str();

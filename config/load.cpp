@@ -199,7 +199,8 @@ void Loader::choose_host_name() {
   name = domain->str();
   if (name.find('.') == std::string::npos && reading.whole) {
     reading.warning(reading.place("server"), "server.hostname is not set, and the host's name, " +
-                                                 in_quotes(name) + ", has no domain");
+                                                 in_quotes(name) +
+                                                 ", has no domain: set it to the full name");
   }
 }
 

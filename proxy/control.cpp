@@ -145,6 +145,7 @@ base::Result<Descriptor, DaemonError> connect_to(const config::Path& path) {
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
     DaemonError error = broken(text);
     error.not_running = errno == ENOENT || errno == ECONNREFUSED;
+    if (errno == EACCES) error.text += " (root and the daemon's own user may ask)";
     error.status = EX_UNAVAILABLE;
     return base::fail(std::move(error));
   }

@@ -225,7 +225,9 @@ Finding examine_store(const config::Config& config) {
   const auto store = trust_store(config.tls.ca_file.string());
   const std::string install = "apt-get install ca-certificates, or set tls.ca_file";
   if (!store) return {"CA store", Health::fail, store.error().text, install};
-  const std::string what = std::to_string(store->authorities) + " authorities in " + store->where;
+  const std::string what = std::to_string(store->authorities) +
+                           (store->authorities == 1 ? " authority in " : " authorities in ") +
+                           store->where;
   return {"CA store", store->authorities > 0 ? Health::pass : Health::fail, what,
           store->authorities > 0 ? "" : install};
 }
@@ -251,9 +253,11 @@ std::vector<Finding> examine(const config::Config& config, const base::Clock& cl
     auto good = asking.ask(questions.signed_name, dns::Type::A);
     auto bogus = asking.ask(questions.bogus_name, dns::Type::A);
     auto plain = asking.ask(questions.unsigned_name, dns::Type::A);
+    const dns::RawLookup signed_answer = good.get();
     findings.push_back(judge_root(root.get()));
-    findings.push_back(judge_signed(questions.signed_name, good.get()));
-    findings.push_back(judge_bogus(questions.bogus_name, bogus.get()));
+    findings.push_back(judge_signed(questions.signed_name, signed_answer));
+    findings.push_back(
+        judge_bogus(questions.bogus_name, bogus.get(), signed_answer.has_value()));
     findings.push_back(judge_unsigned(questions.unsigned_name, plain.get()));
   }
   findings.push_back(examine_clock());

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -36,6 +37,12 @@ Account account_of(const std::string& user) {
   if (::getgrouplist(user.c_str(), account.gid, account.groups.data(), &count) < 0) count = 0;
   account.groups.resize(static_cast<std::size_t>(count));
   return account;
+}
+
+// Whether there is such a user, and it is not whoever runs this.
+bool is_another(const std::string& user) {
+  const passwd* const entry = ::getpwnam(user.c_str());
+  return entry != nullptr && entry->pw_uid != ::geteuid();
 }
 
 struct Place {
@@ -117,6 +124,11 @@ Finding judge_place(const Place& place, int why, const std::string& who, bool as
 std::vector<Finding> examine_directories(const config::Config& config, const std::string& user) {
   const Account account = account_of(user);
   const bool as_service = !account.name.empty();
+  const bool root = ::geteuid() == 0;
+  if (root && !user.empty() && !as_service) {
+    return {{"directories", Health::fail, "there is no user " + user,
+             "systemd-sysusers makes it of contrib/sternpost.sysusers; --user names another"}};
+  }
   const std::string who = as_service ? account.name : "user " + std::to_string(::geteuid());
   const std::vector<Place> places = places_of(config);
   const std::vector<int> answers = ask_as(account, places);
@@ -124,6 +136,10 @@ std::vector<Finding> examine_directories(const config::Config& config, const std
     return {{"directories", Health::unknown, "could not ask as " + who, "run doctor as root"}};
   }
   std::vector<Finding> findings;
+  if (!root && is_another(user) && std::ranges::any_of(answers, [](int why) { return why != 0; })) {
+    return {{"directories", Health::unknown, who + " is not " + user + ", who has to write them",
+             "run doctor as root"}};
+  }
   std::size_t fine = 0;
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (answers[i] != 0) {

@@ -64,7 +64,7 @@ Finding judge_signed(const std::string& name, const dns::RawLookup& answer) {
   return {subject, Health::fail, name + " is signed and came back insecure", mend_resolver};
 }
 
-Finding judge_bogus(const std::string& name, const dns::RawLookup& answer) {
+Finding judge_bogus(const std::string& name, const dns::RawLookup& answer, bool resolver_answers) {
   const char* const subject = "bogus name";
   if (answer) {
     return {subject, Health::fail,
@@ -75,7 +75,7 @@ Finding judge_bogus(const std::string& name, const dns::RawLookup& answer) {
   const dns::LookupError error = answer.error();
   if (error.kind == Kind::bogus) return {subject, Health::pass, name + " is refused as bogus", ""};
   // A forwarder that validates says no more than that.
-  if (error.kind == Kind::servfail) {
+  if (error.kind == Kind::servfail && resolver_answers) {
     return {subject, Health::pass, name + " is not answered: " + error.text, ""};
   }
   return no_answer(subject, name, error);

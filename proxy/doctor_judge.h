@@ -28,7 +28,8 @@ struct Finding {
 Finding judge_root(const dns::ValidationReport& report);
 // What the resolver made of a name that is signed, bogus on purpose, or unsigned.
 Finding judge_signed(const std::string& name, const dns::RawLookup& answer);
-Finding judge_bogus(const std::string& name, const dns::RawLookup& answer);
+// resolver_answers: whether it answered anything; else SERVFAIL for the bogus name says nothing.
+Finding judge_bogus(const std::string& name, const dns::RawLookup& answer, bool resolver_answers);
 Finding judge_unsigned(const std::string& name, const dns::RawLookup& answer);
 
 // The text of a trust anchor file; an error: it cannot be read.

@@ -37,7 +37,7 @@ Reply reply_of(json answer) {
 
 Reply look(const config::Config& config, const base::Clock& clock, const json& request) {
   auto store = store::SqliteReader::open(config.store.sqlite_file().string(), busy_timeout);
-  if (!store) return base::fail(away(store.error().text));
+  if (!store) return base::fail(away("no daemon answers, and " + store.error().text));
   auto rows = (*store)->policies();
   if (!rows) return base::fail(away(rows.error().text));
   policy::StsCache cache;

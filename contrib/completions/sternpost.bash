@@ -139,6 +139,8 @@ _sternpost_value() {  # COMMAND OPTION: sets what the value may be
     'policy generate:--config') kind='file' ;;
     'policy generate:--mode') kind='testing enforce none' ;;
     'policy generate:--max-age') kind='14d 1d seconds' ;;
+    'policy generate:--tlsa') kind='file' ;;
+    'policy generate:--next') kind='file' ;;
     'audit query:-c') kind='file' ;;
     'audit query:--config') kind='file' ;;
     'audit query:--protection') kind='authenticated encrypted cleartext' ;;

@@ -28,7 +28,7 @@ class Argument:
     @property
     def is_file(self):
         """Whether the value is the name of a file or folder."""
-        return bool(re.fullmatch(r"(?:FILE|DIR|DIRECTORY|FOLDER|PATH)S?", self.value))
+        return bool(re.fullmatch(r"(?:\[\w+=\])?(?:FILE|DIR|DIRECTORY|FOLDER|PATH)S?", self.value))
 
 
 @dataclasses.dataclass
@@ -90,7 +90,8 @@ def argument(head, text):
     many = words[-1] == "..."
     names = words[0].split(",")
     rest = " ".join(words[1:-1] if many else words[1:])
-    value, _, default = rest.partition("=")
+    parts = re.fullmatch(r"((?:\[[^]]*\]|[^=])*)=?(.*)", rest, re.S)    # [HOST=]FILE is one word
+    value, default = parts[1], parts[2]
     given = choices(value, text)
     if not names[0].startswith("-") and value in ("", "TEXT"):
         value = names[0]

@@ -261,7 +261,7 @@ class Surroundings(CheckMixin, LabCase):
         finally:
             server["control"] = control
             self.sternpost.configure()
-        self.assertEqual(found["sts"]["daemon"], "no daemon runs: the policy is fetched anew")
+        self.assertEqual(found["sts"]["daemon"], "no daemon runs: what is published now counts")
         self.assertEqual(found["sts"]["source"], "fetched")
 
     def test_resolvers(self):

@@ -171,6 +171,17 @@ class Doctor(LabCase):
     def test_directories(self):
         self.assertEqual(self.health("directories", "fail", "cannot be written by nobody",
                                      user="nobody"), 1)
+        self.assertEqual(self.health("directories", "fail", "there is no user nosuchuser",
+                                     user="nosuchuser"), 1)
+
+    def test_directories_of_somebody_else(self):
+        """What he may not write says nothing of the daemon, and is no reason for a chown."""
+        _, out, err = self.sternpost.run("doctor", "--json", *self.words(), user="nobody",
+                                         group="nogroup", extra_groups=[])
+        self.assertEqual(err, "")
+        found = [x for x in json.loads(out)["findings"] if x["subject"] == "directories"]
+        self.assertEqual([(x["health"], x["remedy"]) for x in found],
+                         [("unknown", "run doctor as root")])
 
     def test_wrong_usage_and_configuration(self):
         status, _, err = self.sternpost.run("doctor", "--signed", "a b")
@@ -185,6 +196,15 @@ class Doctor(LabCase):
             self.assertEqual(self.health("daemon", "warn", "none answers"), 0)
         finally:
             self.sternpost.start()
+
+    def test_without_the_root_servers(self):
+        """SERVFAIL for everything: that of the bogus name proves nothing."""
+        def test():
+            status, found = self.doctor()
+            self.assertEqual(status, 75)
+            for subject in ("resolver", "signed name", "bogus name"):
+                self.assertEqual(found[subject][0]["health"], "unknown", found[subject])
+        self.with_config({"dns": {"unbound_config": None, "timeout": "2s"}}, test)
 
     def test_without_dns(self):
         """Nobody answers: nothing can be told, which is another answer than no."""

@@ -37,6 +37,7 @@ class Own(LabCase):
         cls.mismatch = add("mismatch.example", {"tlsa": NEXT}, extra=[RPT])
         cls.forgotten = add("forgotten.example", {}, sts={"txt": False})
         cls.twice = add("twice.example", {}, sts={"txt": ["v=STSv1; id=1;", "v=STSv1; id=2;"]})
+        cls.parked = lab.domain("parked.example", [], extra=["@ MX 0 ."], signing=None)
         lab.domain("lame.example", [], extra=["mxfail NS ns.broken.lab."])
         lab.broken_dns.rules["mxfail.lame.example"] = "servfail"
 
@@ -94,6 +95,7 @@ class Own(LabCase):
         self.assertEqual(self.codes(found, "fail"),
                          ["not-approved", "certificate-expired", "tls-rpt-nowhere"])
         self.assertEqual(self.codes(found, "warn"), ["pattern-unused", "tls-rpt-ignored"])
+        self.assertNotIn("starttls", self.codes(found, "pass"))
 
     def test_certificate_that_ends(self):
         found = self.own(self.soon, 0)
@@ -122,13 +124,28 @@ class Own(LabCase):
         self.assertEqual(self.codes(found, "warn"), ["no-policy", "tls-rpt-none"])
         self.assertEqual(self.advice(found), ["first-policy"])
 
+    def test_takes_no_mail(self):
+        """A null MX is meant so, and nobody reports on mail that does not come."""
+        found = self.own(self.parked, 0)
+        self.assertEqual([f["code"] for f in found["findings"]], ["null-mx"])
+        found = self.own("nowhere.example", 1)
+        self.assertEqual([f["code"] for f in found["findings"]], ["no-such-domain"])
+
+    def test_no_address(self):
+        """Without an MX record none can be removed."""
+        found = self.own("lame.example", 1)
+        todo = [f["todo"] for f in found["findings"] if f["code"] == "no-address"]
+        self.assertEqual(todo, ["give lame.example an address"])
+
     def test_stripped(self):
         found = self.own(self.stripped, 1)
         self.assertEqual(self.codes(found, "fail"), ["no-starttls"])
 
     def test_next_key(self):
         found = self.own(self.next, 0)
-        self.assertIn("tlsa-unused", self.codes(found, "warn"))
+        unused = [f["text"] for f in found["findings"] if f["code"] == "tlsa-unused"]
+        self.assertEqual(len(unused), 1)
+        self.assertIn(NEXT, unused[0])
         self.assertEqual(self.codes(found, "fail"), [])
         found = self.own(self.mismatch, 1)
         self.assertEqual(self.codes(found, "fail"), ["tlsa-mismatch"])

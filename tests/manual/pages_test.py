@@ -154,6 +154,14 @@ esac
                  r"Not together with \-\-all.")
         self.has(made["sternpost.toml.5"], '\\fBcolour\\fR = "red"\nOf \\fBit\\fR.')
 
+    def test_part_in_brackets(self):
+        """`=` in the brackets of a value does not begin its default."""
+        tlsa = walk.argument("--tlsa [HOST=]FILE ...", "A certificate")
+        self.assertEqual((tlsa.value, tlsa.default, tlsa.many, tlsa.is_file),
+                         ("[HOST=]FILE", "", True, True))
+        file = walk.argument("-c,--config FILE=/etc/x.toml", "Configuration file")
+        self.assertEqual((file.value, file.default, file.is_file), ("FILE", "/etc/x.toml", True))
+
     def test_no_examples(self):
         """A help text that is not one is told, not passed over."""
         with self.assertRaises(SystemExit):

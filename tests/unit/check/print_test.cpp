@@ -99,10 +99,10 @@ TEST_CASE("the daemon's cache: a row, none, and what cannot be read") {
   reply["policy"]["policy"] = {1};
   CHECK_FALSE(cached(reply).row);
   reply["policy"] = nullptr;
-  CHECK(cached(reply).words == "the daemon has no policy cached: it is fetched anew");
+  CHECK(cached(reply).words == "the daemon has no policy cached: what is published now counts");
   proxy::DaemonError error;
   error.not_running = true;
   const Reply none = base::fail(error);
   CHECK(check::cache_of(none, pt::name("example.com")).words ==
-        "no daemon runs: the policy is fetched anew");
+        "no daemon runs: what is published now counts");
 }

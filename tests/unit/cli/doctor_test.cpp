@@ -70,11 +70,13 @@ TEST_CASE("doctor: RFC 4035 §4.3: a resolver must tell secure, bogus and insecu
   CHECK(proxy::judge_signed("a", error(Kind::bogus)).health == Health::fail);
   CHECK(proxy::judge_signed("a", error(Kind::timeout)).health == Health::unknown);
   CHECK(proxy::judge_signed("a", error(Kind::servfail)).health == Health::unknown);
-  CHECK(proxy::judge_bogus("a", error(Kind::bogus)).health == Health::pass);
-  CHECK(proxy::judge_bogus("a", error(Kind::servfail)).health == Health::pass);
-  CHECK(proxy::judge_bogus("a", insecure).health == Health::fail);
-  CHECK(proxy::judge_bogus("a", secure).health == Health::fail);
-  CHECK(proxy::judge_bogus("a", error(Kind::timeout)).health == Health::unknown);
+  CHECK(proxy::judge_bogus("a", error(Kind::bogus), true).health == Health::pass);
+  CHECK(proxy::judge_bogus("a", error(Kind::servfail), true).health == Health::pass);
+  CHECK(proxy::judge_bogus("a", error(Kind::servfail), false).health == Health::unknown);
+  CHECK(proxy::judge_bogus("a", error(Kind::bogus), false).health == Health::pass);
+  CHECK(proxy::judge_bogus("a", insecure, true).health == Health::fail);
+  CHECK(proxy::judge_bogus("a", secure, true).health == Health::fail);
+  CHECK(proxy::judge_bogus("a", error(Kind::timeout), true).health == Health::unknown);
   CHECK(proxy::judge_unsigned("a", insecure).health == Health::pass);
   CHECK(proxy::judge_unsigned("a", error(Kind::bogus)).health == Health::fail);
   CHECK(proxy::judge_unsigned("a", secure).health == Health::warn);
@@ -86,7 +88,7 @@ TEST_CASE("doctor: RFC 4035 §4.3: a resolver must tell secure, bogus and insecu
 
 TEST_CASE("doctor: whoever fails says what to do") {
   for (const Finding& one :
-       {proxy::judge_signed("a", insecure), proxy::judge_bogus("a", insecure),
+       {proxy::judge_signed("a", insecure), proxy::judge_bogus("a", insecure, true),
         proxy::judge_unsigned("a", error(Kind::bogus)),
         proxy::judge_anchor("/x", Text(boost::system::in_place_error, base::Error{"/x: gone"})),
         proxy::judge_anchor("/x", text("nothing"))}) {
