@@ -15,6 +15,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "proxy/tls_output.h"
+
 namespace proxy {
 
 namespace {
@@ -404,7 +406,7 @@ asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
   release_buffer();
   ssl_ = std::move(ssl);
   BIO* const input = tls_input_.make_bio();
-  BIO* const output = BIO_new_socket(static_cast<int>(socket_.native_handle()), BIO_NOCLOSE);
+  BIO* const output = make_tls_output(socket_.native_handle());
   SSL_set0_rbio(ssl_.get(), input);
   SSL_set0_wbio(ssl_.get(), output);
   if (input == nullptr || output == nullptr) {

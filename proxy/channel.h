@@ -1,6 +1,6 @@
 // Channel: one non-blocking stream socket (TCP or Unix), in cleartext or under TLS, with a bounded
-// read buffer and one lazily re-armed deadline. TLS writes to the socket itself (OpenSSL's own
-// socket BIO), so no octet is copied on the way out; what arrives goes through proxy/tls_input.
+// read buffer and one lazily re-armed deadline. TLS writes to the socket itself (proxy/tls_output),
+// so no octet is copied on the way out; what arrives goes through proxy/tls_input.
 // Lives on one thread. It knows nothing of SMTP; the session (towards the MTA) and
 // proxy/mx_connection (towards an MX) speak over it.
 #pragma once

@@ -115,7 +115,13 @@ bool Forecaster::begin_renewal(const OutlookQuestion& question,
   Renewal& renewal = renewals_[question.key()];
   if (renewal.under_way) return true;
   if (std::chrono::steady_clock::now() < renewal.due) return false;
-  if (waiting_.size() >= probes_waiting) return false;
+  if (waiting_.size() >= probes_waiting) {
+    // No message waits for the last of those that no rule asks.
+    if (!question.require || waiting_.back().question.require) return false;
+    const Job last = std::move(waiting_.back());
+    waiting_.pop_back();
+    drop(last);
+  }
   renewal.under_way = true;
   Job job{question, std::move(surveyed), std::chrono::steady_clock::now()};
   // A message waits for what its rule demands; the rest serves the next one.

@@ -121,6 +121,12 @@ PolicyAnswers::Finding PolicyAnswers::judge(policy::MapDialect dialect, const Sn
       facts.expires - std::chrono::steady_clock::now());
   finding.stands = waits ? failure_stands : std::clamp(known_for, least_stands, answer_stands);
   if (policy::awaits_policy(survey)) finding.stands = unfinished_stands;
+  if (const auto* active = std::get_if<policy::StsActive>(&facts.domain.sts)) {
+    // RFC 8461 §3.2: nothing is demanded past its max_age, which may be 0.
+    const auto left = std::chrono::duration_cast<std::chrono::seconds>(
+        active->expires - worker_.shared().clock->wall());
+    finding.stands = std::clamp(left, unfinished_stands, finding.stands);
+  }
   if (op.exception) {
     finding.stands = std::min(finding.stands, least_stands);  // it has a last day
     const Transaction nobody;

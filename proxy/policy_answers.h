@@ -1,8 +1,8 @@
 // PolicyAnswers: the policy map's replies, ready to be sent, for as long as they may stand: one
 // survey a domain however many ask, a hash look-up while its answer is known. A reply stands as
 // long as the TTLs behind it, but for at least half a minute and at most five, and for five seconds
-// where mail has to wait; forget() and clear() end that at once. Bounded. Lives on the
-// thread of its worker. Used by proxy/policy_map.
+// where mail has to wait; never past an MTA-STS policy's end. forget() and clear() end it at once.
+// Bounded. Lives on the thread of its worker. Used by proxy/policy_map.
 #pragma once
 
 #include <array>

@@ -41,6 +41,7 @@ class SameAsTheRelay(CheckMixin, LabCase):
             add("stripped.example", {"tlsa": "3 1 1", "starttls": False}),
             add("busy.example", {"tlsa": "3 1 1", "at": {"starttls": "454 4.7.0 not now"}}),
             add("alert.example", {"tlsa": "3 1 1", "at": {"handshake": Reset()}}),
+            add("torn.example", {"tlsa": "3 1 1", "at": {"tls-ehlo": Reset()}}),
             add("bogus.example", {"cert": "self"}, signing="bogus"),
             add("badt.example", {"tlsa": "3 1 1"},
                 corrupt={("_25._tcp.mx1.badt.example", "TLSA")}),

@@ -14,6 +14,7 @@
 #include <future>
 #include <mutex>
 
+#include "policy/sts_engine.h"
 #include "session_world.h"
 #include "smtp/netstring.h"
 
@@ -48,11 +49,21 @@ class Resolver final : public dns::Resolver {
     const std::lock_guard<std::mutex> held(lock_);
     if (name == "dead.two.example") return;
     if (name == "two.example" && type == dns::Type::MX) return done(two_hosts());
+    if (name == "_mta-sts.a.example") return done(record());
     if (!holding_) return plain.lookup(name, type, std::move(done));
     waiting_.push_back([this, name, type, done] { plain.lookup(name, type, done); });
   }
 
  private:
+  static dns::RawAnswer record() {
+    const std::string text = "v=STSv1; id=1;";
+    dns::RawAnswer answer;
+    answer.canonical_name = "_mta-sts.a.example";
+    answer.ttl = 3600s;
+    answer.existence = dns::Existence::data;
+    answer.records.push_back(static_cast<char>(text.size()) + text);
+    return answer;
+  }
   static dns::RawAnswer two_hosts() {
     dns::RawAnswer answer;
     answer.canonical_name = "two.example";
@@ -65,6 +76,17 @@ class Resolver final : public dns::Resolver {
   std::mutex lock_;
   bool holding_ = false;
   std::vector<std::function<void()>> waiting_;
+};
+
+// The policy of every domain that has a record.
+class Publisher final : public policy::StsFetcher {
+ public:
+  std::atomic<int> max_age{0};
+  asio::awaitable<policy::StsBody> fetch(const base::Domain&) override {
+    policy::StsBody body = "version: STSv1\nmode: enforce\nmx: mx.a.example\nmax_age: " +
+                           std::to_string(max_age) + "\n";
+    co_return body;
+  }
 };
 
 // One end of a socket pair, blocking, each wait bounded.
@@ -445,4 +467,36 @@ TEST_CASE("map client: the use of an exception is written down") {
   REQUIRE(records.size() == 1);
   REQUIRE(records[0].reason);
   CHECK(records[0].reason->starts_with("ticket 1"));
+}
+
+TEST_CASE("RFC 8461 §3.2: map client: no answer stands past its policy's max_age, 0 among them") {
+  const int max_age = GENERATE(0, 20);
+  config::Config config = World::config();
+  config.mta_sts.enabled = true;
+  World world({}, config);
+  Publisher publisher;
+  publisher.max_age = max_age;
+  policy::StsEngine::Parts parts;
+  parts.home = world.worker->io().get_executor();
+  parts.clock = &world.clock;
+  parts.resolver = &world.resolver;
+  parts.fetcher = &publisher;
+  policy::StsEngine engine(std::move(parts), {});
+  world.shared.sts = &engine;
+  const auto begun = std::chrono::steady_clock::now();
+  const auto client = world.connect();
+  REQUIRE(client->ask("QUERY a.example"));
+  CHECK(client->read() == "OK secure match=mx.a.example servername=hostname");
+  const auto stands = [&](std::chrono::seconds later) {
+    bool known = false;
+    world.on_worker([&] {
+      const auto dialect = policy::MapDialect::postfix;
+      known = !world.map->answers().known(dialect, "a.example", begun + later).empty();
+    });
+    return known;
+  };
+  const auto answered = std::chrono::steady_clock::now();
+  CHECK(stands(std::chrono::seconds(max_age / 2)));
+  const auto late = std::chrono::ceil<std::chrono::seconds>(answered - begun);
+  CHECK_FALSE(stands(late + std::chrono::seconds(max_age + 2)));
 }
