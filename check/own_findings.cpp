@@ -275,15 +275,16 @@ class Findings {
   void certificate(const policy::HostPlan& plan, const SeenAddress& seen, proxy::KeyType key,
                    const policy::TlsSession& session, bool good) {
     const std::string place = plan.host.str() + " [" + seen.ip.str() + "], " + key_words(key);
-    const auto end = seen.certificate ? seen.certificate->not_after : std::nullopt;
+    const std::optional<base::WallTime> unknown;
+    const auto& end = seen.certificate ? seen.certificate->not_after : unknown;
+    const std::string day = end ? audit::rfc3339(*end).substr(0, 10) : std::string();
     if (ends_soon(end)) {
-      add(Level::warn, "tls", "certificate-ends",
-          place + ": the certificate ends on " + audit::rfc3339(*end).substr(0, 10),
+      add(Level::warn, "tls", "certificate-ends", place + ": the certificate ends on " + day,
           "renew it; where TLSA records name its key, publish those of the new key first");
     }
     if (!good) return;
     std::string text = place + ": " + session.version;
-    if (end) text += ", certificate until " + audit::rfc3339(*end).substr(0, 10);
+    if (end) text += ", certificate until " + day;
     const bool matches =
         std::ranges::any_of(seen.matches, [](const RecordMatch& one) { return one.matched; });
     if (!seen.matches.empty() && matches) text += ", a TLSA record matches";

@@ -112,7 +112,11 @@ void no_policy(std::vector<Problem>& all, const base::Domain& domain, const Gath
 }  // namespace
 
 std::string shortened(const std::string& record) {
-  return record.size() > 80 ? record.substr(0, 77) + "..." : record;
+  if (record.size() <= 80) return record;
+  std::string out = record;
+  out.resize(77);
+  out += "...";
+  return out;
 }
 
 std::vector<Problem> domain_problems(const base::Domain& domain, const Gathered& gathered,

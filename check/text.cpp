@@ -36,7 +36,11 @@ std::string span(std::chrono::seconds time) {
 }
 
 std::string short_hex(const std::string& record) {
-  return record.size() > 40 ? record.substr(0, 37) + "..." : record;
+  if (record.size() <= 40) return record;
+  std::string out = record;
+  out.resize(37);
+  out += "...";
+  return out;
 }
 
 // What proved the host; where nothing demands a proof, that it did all the same.
