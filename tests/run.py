@@ -3,9 +3,9 @@
 
 Each step is one program; steps run two at a time, the longest first. A step's output is shown only
 when it fails (or with -v). What counts as one test: a Catch2 test case, a fuzz program, a rule of
-the tidy check, a test of the lab or of the manual. Under ThreadSanitizer the cases tagged
-[asan-only] are left out: long ones, which cross no threads but those that others cross too. The
-last line is "N passed, N failed".
+the tidy check, a test of the lab or of the manual. A step may have a figure to tell, which is shown
+and which nothing depends on. Under ThreadSanitizer the cases tagged [asan-only] are left out: long
+ones, which cross no threads but those that others cross too. The last line is "N passed, N failed".
 
     tests/run.py [-v] [NAME …]    runs only the steps whose names contain one of the words
 """
@@ -77,6 +77,7 @@ def steps():
         if program.is_file() and os.access(program, os.X_OK):
             corpus = ROOT / "tests" / "fuzz" / "corpus" / program.name.removeprefix("fuzz_")
             found.append((program.name, [program, corpus], None))
+    found.append(("instructions", ["python3", "tests/bench/instructions"], plain_counts))
     found.append(("manual", ["python3", "-m", "unittest", "discover", "-s", "tests/manual", "-p",
                              "*_test.py"], unittest_counts))
     found.append(("tidy", ["python3", "tests/tidy/check.py"], rule_counts))
@@ -105,6 +106,8 @@ def run(step, verbose):
     spent = time.monotonic() - began
     text = f"{'ok  ' if failed == 0 else 'FAIL'} {name}: {passed} passed, {failed} failed"
     print(f"{text} ({spent:.0f} s)", flush=True)
+    for figure in re.findall(r"^figure: (.*)$", output, re.MULTILINE):
+        print(f"     {figure}", flush=True)
     if failed or verbose:
         print(output[-20000:], flush=True)
     return passed, failed
