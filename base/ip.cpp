@@ -83,8 +83,17 @@ Ip Ip::unmapped() const {
 }
 
 std::string Ip::str() const {
+  if (v4_) {
+    char text[INET_ADDRSTRLEN];
+    char* end = text;
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (i > 0) *end++ = '.';
+      end = std::to_chars(end, text + sizeof text, octets_[i]).ptr;
+    }
+    return {text, end};
+  }
   char text[INET6_ADDRSTRLEN] = {};
-  inet_ntop(v4_ ? AF_INET : AF_INET6, octets_.data(), text, sizeof text);
+  inet_ntop(AF_INET6, octets_.data(), text, sizeof text);
   return text;
 }
 
