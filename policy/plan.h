@@ -70,17 +70,25 @@ struct Settings {
 struct Operator {
   const Rule* rule = nullptr;
   const Exception* exception = nullptr;
+  bool operator==(const Operator&) const = default;
 };
 Operator operator_for(const Settings& settings, const base::Domain& domain,
                       std::chrono::sys_days today);
 
 // ---- requirements: alternatives, never a ladder -------------------------------------------------
 
-struct Opportunistic {};  // TLS if it can be had, cleartext otherwise
-struct Encrypted {};      // TLS with anybody
+// Equal ones hold the same in the same order; fingerprint() does not look at the order.
+
+struct Opportunistic {    // TLS if it can be had, cleartext otherwise
+  bool operator==(const Opportunistic&) const = default;
+};
+struct Encrypted {        // TLS with anybody
+  bool operator==(const Encrypted&) const = default;
+};
 struct Dane {
   std::vector<dane::Tlsa> records;
   std::vector<base::Domain> reference_ids;
+  bool operator==(const Dane&) const = default;
 };
 struct Pkix {             // trusted chain, in date, and a DNS-ID that names the host
   base::Domain name;
@@ -88,15 +96,18 @@ struct Pkix {             // trusted chain, in date, and a DNS-ID that names the
   // Besides `name`: a certificate that names the recipient domain itself vouches for the host
   // (rule `verified` behind an insecure MX); then one of `vouching` must be named too.
   std::optional<base::Domain> vouching;
+  bool operator==(const Pkix&) const = default;
 };
 struct DaneAndPkix {
   Dane dane;
   Pkix pkix;
+  bool operator==(const DaneAndPkix&) const = default;
 };
 struct Pinned {           // the leaf's key is one of these; what else is demanded must hold too
   std::vector<std::string> spki_sha256;
   std::optional<Dane> dane;
   std::optional<Pkix> pkix;
+  bool operator==(const Pinned&) const = default;
 };
 using TlsRequirement = std::variant<Opportunistic, Encrypted, Dane, Pkix, DaneAndPkix, Pinned>;
 

@@ -108,7 +108,7 @@ TlsRequirement requirement_of(const Standing& st) {
 
 PolicyKind kind_of(const Standing& st, const TlsRequirement& requirement) {
   if (st.exception()) return PolicyKind::operator_rule;
-  if (fingerprint(requirement) != fingerprint(published_requirement(st))) {
+  if (requirement != published_requirement(st)) {
     return PolicyKind::operator_rule;
   }
   if (st.dane_authenticates()) return PolicyKind::tlsa;

@@ -61,6 +61,7 @@ struct StsFailure {
 // What is known of a domain's MTA-STS now.
 struct StsAbsent {  // no record, or MTA-STS is disabled here
   std::string reason;
+  bool operator==(const StsAbsent&) const = default;
 };
 struct StsActive {
   StsPolicy policy;
@@ -69,15 +70,18 @@ struct StsActive {
   base::WallTime fetched{};
   base::WallTime expires{};
   std::optional<StsFailure> refresh_failure;  // it is used although a refresh just failed
+  bool operator==(const StsActive&) const = default;
 };
 struct StsUnavailable {  // a valid record, but no policy, and none cached
   std::string id;
   StsFailure failure;
   bool pending = false;  // whoever asked would not wait longer; the fetch goes on
+  bool operator==(const StsUnavailable&) const = default;
 };
 struct StsUnknown {  // the TXT look-up failed and nothing is cached
   std::string reason;
   bool pending = false;  // as above: there is no answer yet
+  bool operator==(const StsUnknown&) const = default;
 };
 using StsState = std::variant<StsAbsent, StsActive, StsUnavailable, StsUnknown>;
 

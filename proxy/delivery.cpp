@@ -381,11 +381,11 @@ asio::awaitable<Reply> Delivery::Impl::finish() {
   }
   if (!sent) verdict = verdict_of(reply);
   audit::Record record = record_of(reply, recipients, verdict, reason);
-  if (verdict == audit::Verdict::delivered) delivered = record;
+  worker.shared().log->append(record, std::move(reservation));
+  if (verdict == audit::Verdict::delivered) delivered = std::move(record);
   if (Meters* const meters = worker.shared().meters; meters && delivered) {
     meters->delivery.observe(std::chrono::steady_clock::now() - begun);
   }
-  worker.shared().log->append(record, std::move(reservation));
   if (sent && link->session->channel().is_open()) give_back();
   link.reset();
   co_return reply;

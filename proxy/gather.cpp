@@ -129,16 +129,24 @@ asio::awaitable<void> look_up_both(dns::Resolver& resolver, std::string name, bo
 }
 
 std::string host_key(const Gather::HostQuery& query) {
-  std::string key = query.host.str();
+  std::string key;
+  key.reserve(128);
+  key += query.host.view();
   key += query.ignore_dnssec ? "|i" : "|";
   key += query.origin.by_mx ? "m" : "d";
   key += query.origin.mx_security == dns::Security::secure ? "s" : "i";
   // Sessions of an older configuration ask in its terms, and go on doing so after a reload.
-  key += (query.dane_enabled ? "d" : "-") + std::to_string(query.port) + "." +
-         std::to_string(static_cast<int>(query.preference));
+  key += query.dane_enabled ? "d" : "-";
+  key += std::to_string(query.port);
+  key += '.';
+  key += std::to_string(static_cast<int>(query.preference));
   // Reference identifiers of usage 2 depend on the next hop (RFC 7672 §3.2.2).
-  key += "|" + query.origin.next_hop.str();
-  if (query.origin.expanded_next_hop) key += "|" + query.origin.expanded_next_hop->str();
+  key += '|';
+  key += query.origin.next_hop.view();
+  if (query.origin.expanded_next_hop) {
+    key += '|';
+    key += query.origin.expanded_next_hop->view();
+  }
   return key;
 }
 
@@ -248,8 +256,10 @@ asio::awaitable<void> Gather::find_mx(base::Domain domain, bool ignore_dnssec, s
 
 asio::awaitable<std::shared_ptr<const policy::HostFacts>> Gather::host(HostQuery query,
                                                                        SteadyTime deadline) {
-  prefetch(query);
   std::string key = host_key(query);
+  if (begin(host_cache_, key)) {
+    asio::co_spawn(executor_, find_host(std::move(query), key), asio::detached);
+  }
   auto facts = co_await await_facts(host_cache_, std::move(key), deadline);
   co_return facts;
 }

@@ -7,11 +7,6 @@
 
 namespace proxy {
 
-std::string terms_of(const base::Ip& ip, std::uint16_t port, const std::string& sni,
-                     const std::string& requirement) {
-  return ip.str() + "|" + std::to_string(port) + "|" + sni + "|" + requirement;
-}
-
 Pool::~Pool() {
   *alive_ = false;
   count(-static_cast<std::int64_t>(count_));

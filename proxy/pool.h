@@ -20,6 +20,8 @@ namespace proxy {
 struct Meters;
 
 // A session and the proof under which it may carry mail, with what the log says of it.
+struct PlannedHost;
+
 struct MxLink {
   std::unique_ptr<MxSession> session;
   policy::Authorized authorized;
@@ -28,11 +30,10 @@ struct MxLink {
   bool reused = false;
   bool opened_early = false;  // before the client was greeted: it may have died since
   std::optional<policy::Past> past = std::nullopt;  // of its host, for who judges it again
+  // The plan, and which part of it, that gave `authorized` last, where somebody noted it.
+  std::shared_ptr<const PlannedHost> judged_by = nullptr;
+  const policy::Try* judged_under = nullptr;
 };
-
-// The key of a connection. `requirement`: policy::fingerprint of the requirement it met.
-std::string terms_of(const base::Ip& ip, std::uint16_t port, const std::string& sni,
-                     const std::string& requirement);
 
 class Pool {
  public:

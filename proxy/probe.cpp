@@ -76,9 +76,7 @@ class Probe {
     if (memory == nullptr) return Mark::none;
     const SteadyTime now = std::chrono::steady_clock::now();
     const std::string address = ip.str() + "|" + std::to_string(config_.outbound.port);
-    const std::string tls = (plan.sni ? plan.sni->str() : std::string()) + "|" +
-                            policy::fingerprint(plan.requirement);
-    if (memory->is_marked("t|" + tls + "|" + address, now)) return Mark::tls;
+    if (memory->is_marked("t|" + tls_terms(plan) + "|" + address, now)) return Mark::tls;
     return memory->is_marked("a|" + address, now) ? Mark::address : Mark::none;
   }
 

@@ -1,14 +1,15 @@
 #include "proxy/seen_hosts.h"
 
+#include "proxy/plans.h"
+
 namespace proxy {
 
 namespace {
 
 // One requirement for two recipient domains may name different pins or reference identifiers: all
-// that counts is in the fingerprint.
+// that counts is in the terms.
 std::string key_of(const base::Domain& host, const policy::Try& plan) {
-  return host.str() + "|" + (plan.sni ? plan.sni->str() : std::string()) + "|" +
-         policy::fingerprint(plan.requirement);
+  return host.str() + "|" + tls_terms(plan);
 }
 
 }  // namespace

@@ -87,18 +87,21 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
     note(mx_not_in_time(*domain_));
     co_return false;
   }
-  policy::DomainFacts facts{*domain_, mx->mx, mx->security, mx->expanded, std::move(sts)};
-  auto planned = transaction_->dialled
-                     ? policy::plan_dialled_domain(snapshot_->settings, operator_, facts)
-                     : policy::plan_domain(snapshot_->settings, operator_, facts);
-  if (auto* refused = std::get_if<policy::Refused>(&planned)) {
+  if (transaction_->dialled) {
+    policy::DomainFacts facts{*domain_, mx->mx, mx->security, mx->expanded, std::move(sts)};
+    planned_domain_ = std::make_shared<Plans::Planned>();
+    planned_domain_->outcome = policy::plan_dialled_domain(snapshot_->settings, operator_, facts);
+  } else {
+    planned_domain_ = worker_.plans().domain(snapshot_, operator_, *domain_, mx, std::move(sts));
+  }
+  if (const auto* refused = std::get_if<policy::Refused>(&planned_domain_->outcome)) {
     by_policy_ = refused->by_policy;
     by_sts_ = refused->kind == policy::PolicyKind::sts;
     log_refused(logged(), *domain_, *refused);
     note(failure_of(*refused));
     co_return false;
   }
-  plan_ = std::move(std::get<policy::DomainPlan>(planned));
+  plan_ = &std::get<policy::DomainPlan>(planned_domain_->outcome);
   if (plan_->exception) log_exception(logged(), *domain_, *plan_->exception);
   order_hosts();
   if (transaction_->dialled) co_await find_route(budget);
@@ -124,6 +127,7 @@ void Walk::order_hosts() {
     });
     from = to;
   }
+  if (hosts_.size() == 1) return;  // it is asked for next anyway
   for (std::size_t i = 0; i < std::min(hosts_.size(), hosts_prefetched); ++i) {
     worker_.gather().prefetch(query_for(hosts_[i].host));
   }
@@ -161,7 +165,8 @@ asio::awaitable<bool> Walk::plan_again(SteadyTime budget) {
   host_plan_.reset();
   address_plan_.reset();
   unprotected_route_.reset();
-  plan_.reset();
+  plan_ = nullptr;
+  planned_domain_.reset();
   hosts_.clear();  // of a plan that is no more: the new one may be a refusal
   const bool planned = co_await make_plan(budget);
   co_return planned;
@@ -239,12 +244,13 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
     co_return false;
   }
   current_.reset();  // it points into the plan of the host before
-  host_plan_ = policy::plan_host(snapshot_->settings, *plan_, *facts);
-  if (auto* excluded = std::get_if<policy::Excluded>(&host_plan_->decision)) {
+  host_plan_ = Plans::host(*snapshot_, *planned_domain_, facts);
+  const policy::HostPlan& plan = host_plan_->plan;
+  if (const auto* excluded = std::get_if<policy::Excluded>(&plan.decision)) {
     if (excluded->no_address) ++without_address_;
     if (!observing_ || !excluded->by_policy) {
       if (!observing_ && !accept_lacking_) {
-        log_excluded(logged(), *plan_, *host_plan_, *excluded);
+        log_excluded(logged(), *plan_, plan, *excluded);
       }
       by_policy_ |= excluded->by_policy;
       by_sts_ |= excluded->by_policy && excluded->kind == policy::PolicyKind::sts;
@@ -253,16 +259,16 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
     }
   }
   current_ = current_host();
-  addresses_ = host_plan_->addresses;
+  addresses_ = plan.addresses;
   if (host_address_) addresses_.assign(1, *host_address_);
   co_return true;
 }
 
 Walk::Current Walk::current_host() const {
   if (address_plan_) return Current{std::nullopt, &*address_plan_, dns::Security::insecure};
-  const auto* decided = std::get_if<policy::Try>(&host_plan_->decision);
-  return Current{host_plan_->host, observing_ ? &host_plan_->unprotected : decided,
-                 host_plan_->mx_security};
+  const policy::HostPlan& plan = host_plan_->plan;
+  const auto* decided = std::get_if<policy::Try>(&plan.decision);
+  return Current{plan.host, observing_ ? &plan.unprotected : decided, plan.mx_security};
 }
 
 asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTime budget,
@@ -341,12 +347,18 @@ asio::awaitable<std::optional<MxSlots::Slot>> Walk::take_slot(base::Ip ip, Stead
 // A connection that served another domain: what its peer proved is worth what this one's plan makes
 // of it.
 bool Walk::judge_again(MxLink& link) const {
+  if (host_plan_ && link.judged_by == host_plan_ && link.judged_under == current_->plan) {
+    return true;  // the same verdict on the same evidence
+  }
   policy::Evidence evidence = policy::NoStartTls{"STARTTLS is not offered"};
   if (link.tls) evidence = *link.tls;
   const policy::Verdict verdict = judge(evidence, true, link.past ? &*link.past : nullptr);
   const auto* authorized = std::get_if<policy::Authorized>(&verdict.outcome);
-  if (authorized) link.authorized = *authorized;
-  return authorized != nullptr;
+  if (!authorized) return false;
+  link.authorized = *authorized;
+  link.judged_by = host_plan_;
+  link.judged_under = current_->plan;
+  return true;
 }
 
 // What the host showed before; nullopt where nobody remembers, or must not: report mail of our own
@@ -401,7 +413,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
                                          std::move(*slot));
     if (!opened) {
       attempt.failure = opened.error().text;
-      log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
+      log_attempt(logged(), domain_, plan_, attempt);
       note_mx(ip, opened.error());
       co_return nullptr;
     }
@@ -431,7 +443,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     } else if ((secured.error().reply && secured.error().kind == MxFailure::Kind::broken) ||
                (secured.error().timed_out && was_cut_short())) {
       attempt.failure = secured.error().text;
-      log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
+      log_attempt(logged(), domain_, plan_, attempt);
       note_mx(ip, secured.error());
       co_return nullptr;
     } else if (secured.error().kind == MxFailure::Kind::refused) {
@@ -448,9 +460,9 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   attempt.verdict = &verdict;
   // The second walk of observe mode tries hosts that the first one has counted.
   attempt.counted = !cleartext_retry && !literal_ && !observing_;
-  log_attempt(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
+  log_attempt(logged(), domain_, plan_, attempt);
   if (verdict.downgrade && !observing_) {
-    log_downgrade(logged(), domain_, plan_ ? &*plan_ : nullptr, attempt);
+    log_downgrade(logged(), domain_, plan_, attempt);
   }
   if (verdict.history) worker_.shared().host_histories->put(*current_->host, *verdict.history);
 
@@ -599,9 +611,12 @@ std::string Walk::address_key(const base::Ip& ip) const {
 }
 
 std::string Walk::tls_key() const {
-  const policy::Try& plan = *current_->plan;
-  return (plan.sni ? plan.sni->str() : std::string()) + "|" +
-         policy::fingerprint(plan.requirement);
+  const policy::Try* const plan = current_->plan;
+  if (host_plan_ && plan == std::get_if<policy::Try>(&host_plan_->plan.decision)) {
+    return host_plan_->terms;
+  }
+  if (host_plan_ && plan == &host_plan_->plan.unprotected) return host_plan_->unprotected_terms;
+  return tls_terms(*plan);
 }
 
 }  // namespace proxy

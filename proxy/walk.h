@@ -61,7 +61,7 @@ class Walk {
   // What TLS-RPT calls the failure that reply() is about, where it has a name.
   std::optional<tlsrpt::ResultType> result() const;
   const std::optional<Current>& current() const { return current_; }
-  const policy::DomainPlan* plan() const { return plan_ ? &*plan_ : nullptr; }
+  const policy::DomainPlan* plan() const { return plan_; }
   // The second walk of observe mode is under way: the first would have deferred.
   bool observing() const { return observing_; }
 
@@ -116,11 +116,12 @@ class Walk {
   std::optional<base::Ip> literal_;
   policy::Operator operator_;
 
-  std::optional<policy::DomainPlan> plan_;
+  Plans::Domain planned_domain_;  // where plan_ and host_plan_ are; others may have the same
+  const policy::DomainPlan* plan_ = nullptr;
   std::vector<policy::MxHost> hosts_;
   std::size_t next_host_ = 0;
   bool beside_own_ = false;  // hosts_ is without this machine and what is no better
-  std::optional<policy::HostPlan> host_plan_;
+  Plans::Host host_plan_;
   std::optional<policy::Try> address_plan_;      // goes to one address, no host: literal, dialled
   std::optional<base::Ip> address_;              // that address
   std::optional<base::Ip> host_address_;         // of the hosts' addresses only this one

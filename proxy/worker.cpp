@@ -41,6 +41,7 @@ void Worker::adopt(std::shared_ptr<const Snapshot> snapshot,
   snapshot_ = std::move(snapshot);
   tls_client_ = std::move(tls_client);
   gather_->clear();
+  plans_.clear();
   pool_->close_all();
 }
 

@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "config/config.h"
 #include "policy/plan.h"
+#include "proxy/plans.h"
 #include "tlsrpt/return_path.h"
 
 namespace audit {
@@ -88,6 +89,7 @@ class Worker {
   Shared& shared() { return shared_; }
   base::Random& random() { return random_; }
   Gather& gather() { return *gather_; }
+  Plans& plans() { return plans_; }
   Pool& pool() { return *pool_; }
   const std::shared_ptr<TlsClient>& tls_client() { return tls_client_; }
   const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
@@ -104,6 +106,7 @@ class Worker {
   boost::asio::io_context io_{1};
   base::Random random_;
   std::unique_ptr<Gather> gather_;
+  Plans plans_;
   std::shared_ptr<TlsClient> tls_client_;
   std::unique_ptr<Pool> pool_;
   std::unordered_set<std::string> digests_;

@@ -1,0 +1,69 @@
+#include "proxy/plans.h"
+
+#include <algorithm>
+
+#include "proxy/worker.h"
+
+namespace proxy {
+
+std::string tls_terms(const policy::Try& plan) {
+  return (plan.sni ? plan.sni->str() : std::string()) + "|" +
+         policy::fingerprint(plan.requirement);
+}
+
+Plans::Domain Plans::domain(const std::shared_ptr<const Snapshot>& snapshot,
+                            const policy::Operator& op, const base::Domain& domain,
+                            const std::shared_ptr<const MxFacts>& mx, policy::StsState sts) {
+  auto found = entries_.find(domain);
+  if (found != entries_.end()) {
+    const Entry& known = found->second;
+    if (known.snapshot == snapshot && known.op == op && known.mx == mx && known.sts == sts) {
+      return known.planned;
+    }
+  }
+  const policy::DomainFacts facts{domain, mx->mx, mx->security, mx->expanded, sts};
+  auto planned = std::make_shared<Planned>();
+  planned->outcome = policy::plan_domain(snapshot->settings, op, facts);
+  if (found == entries_.end()) {
+    while (entries_.size() >= capacity_ && !ages_.empty()) {
+      entries_.erase(ages_.front());
+      ages_.pop_front();
+    }
+    found = entries_.try_emplace(domain).first;
+    found->second.age = ages_.insert(ages_.end(), domain);
+  }
+  Entry& entry = found->second;
+  entry.snapshot = snapshot;
+  entry.op = op;
+  entry.mx = mx;
+  entry.sts = std::move(sts);
+  entry.planned = planned;
+  return planned;
+}
+
+Plans::Host Plans::host(const Snapshot& snapshot, Planned& planned,
+                        const std::shared_ptr<const policy::HostFacts>& facts) {
+  const auto of_host = [&facts](const auto& known) { return known.first->host == facts->host; };
+  const auto known = std::ranges::find_if(planned.hosts, of_host);
+  if (known != planned.hosts.end() && known->first == facts) return known->second;
+  const auto& domain = std::get<policy::DomainPlan>(planned.outcome);
+  PlannedHost made{policy::plan_host(snapshot.settings, domain, *facts), {}, {}};
+  if (const auto* decided = std::get_if<policy::Try>(&made.plan.decision)) {
+    made.terms = tls_terms(*decided);
+  }
+  made.unprotected_terms = tls_terms(made.plan.unprotected);
+  Host plan = std::make_shared<const PlannedHost>(std::move(made));
+  if (known != planned.hosts.end()) {
+    *known = {facts, plan};
+  } else {
+    planned.hosts.emplace_back(facts, plan);
+  }
+  return plan;
+}
+
+void Plans::clear() {
+  entries_.clear();
+  ages_.clear();
+}
+
+}  // namespace proxy
