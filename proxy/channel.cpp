@@ -288,6 +288,52 @@ asio::awaitable<IoResult<std::size_t>> Channel::fill(std::size_t limit, std::siz
   co_return got;
 }
 
+IoResult<std::size_t> Channel::fill_now(std::size_t limit) {
+  if (cancelled_) return base::fail(IoError{IoError::Kind::cancelled, "cancelled"});
+  if (!make_room(limit, 1024)) {
+    return base::fail(IoError{IoError::Kind::limit, "more was sent than is allowed"});
+  }
+  const std::size_t room = std::min(capacity_ - end_, limit - (end_ - start_));
+  for (int records = 0; records < most_silent_records; ++records) {
+    Want want = Want::read;
+    auto got = try_read(buffer_.get() + end_, room, want);
+    if (!got || *got > 0) {
+      if (got) end_ += *got;
+      filled_ = got && *got == room;
+      return got;
+    }
+    if (!ssl_ || want == Want::write) return got;
+    if (!tls_input_.empty()) continue;
+    const std::span<char> into = tls_input_.room();
+    const ssize_t more = ::recv(socket_.native_handle(), into.data(), into.size(), MSG_DONTWAIT);
+    if (more > 0) {
+      tls_input_.received(static_cast<std::size_t>(more));
+    } else if (more == 0) {
+      tls_input_.end();
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return got;
+    } else if (errno != EINTR) {
+      return base::fail(error_of(errno));
+    }
+  }
+  return std::size_t{0};
+}
+
+void Channel::when_readable(std::function<void()> then) {
+  if (watched_ || !socket_.is_open()) return;
+  watched_ = true;
+  socket_.async_wait(Socket::wait_read, [self = self_, then = std::move(then)](
+                                            const boost::system::error_code&) {
+    if (*self == nullptr) return;
+    (*self)->watched_ = false;
+    then();
+  });
+}
+
+bool Channel::holds_input() const {
+  return ssl_ && (SSL_pending(ssl_.get()) > 0 || !tls_input_.empty());
+}
+
 asio::awaitable<IoResult<Channel::Line>> Channel::read_line(std::size_t limit) {
   std::size_t searched = 0;
   for (;;) {

@@ -9,6 +9,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -71,6 +72,13 @@ class Channel {
   asio::awaitable<IoResult<Line>> read_line(std::size_t limit);
   // Frees the buffers when they are empty and larger than `kept` octets.
   void release_buffer(std::size_t kept = 0);
+  // The same without waiting: 0 where nothing has come.
+  IoResult<std::size_t> fill_now(std::size_t limit);
+  // Calls `then` when the peer sends something or closes, or the waits are cancelled. One call at a
+  // time: while one is to come this does nothing. It stays to come over reads of other kinds.
+  void when_readable(std::function<void()> then);
+  // Whether something came that no further arrival will tell of: more of TLS than was read.
+  bool holds_input() const;
   // Waits until the peer sends something or closes, without reading; for idle connections.
   asio::awaitable<void> wait_readable();
   // For a connection that should be silent: whether the peer sent or closed.
@@ -131,6 +139,7 @@ class Channel {
   SteadyTime armed_ = SteadyTime::max();
   std::shared_ptr<Channel*> self_;  // null once destroyed: the timer's handler looks there
   bool waiting_ = false;
+  bool watched_ = false;  // when_readable() has a call to make
   bool cancelled_ = false;
 };
 

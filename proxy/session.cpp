@@ -245,18 +245,29 @@ asio::awaitable<bool> Session::settle() {
 
 // Until the transfer changed or, as long as there is room, the client sent something or went away.
 asio::awaitable<void> Session::await_change(SteadyTime deadline) {
-  using namespace asio::experimental::awaitable_operators;
   co_await flush();
   if (over_) co_return;
-  if (input_closed_ || channel_.buffered().size() >= input_limit) {
-    co_await transfer_->changed(deadline);
-    co_return;
+  const auto wants_more = [this] {
+    return !input_closed_ && channel_.buffered().size() < input_limit;
+  };
+  if (wants_more() && (readable_ || channel_.holds_input()) && read_now()) co_return;
+  if (wants_more()) {
+    // Counts as a change, and outlives this wait: most end before the client says more.
+    channel_.when_readable([this] {
+      readable_ = true;
+      if (transfer_) transfer_->notify();
+    });
   }
-  channel_.set_deadline(SteadyTime::max());
-  auto first = co_await (channel_.fill(input_limit) || transfer_->changed(deadline));
-  if (first.index() != 0) co_return;
-  const auto& got = std::get<0>(first);
+  co_await transfer_->changed(deadline);
+  if (wants_more() && readable_) read_now();
+}
+
+// Takes what has come from the client; false: nothing.
+bool Session::read_now() {
+  readable_ = false;
+  const auto got = channel_.fill_now(input_limit);
   if (!got && got.error().kind != IoError::Kind::limit) input_closed_ = true;
+  return !got || *got > 0;
 }
 
 void Session::input_error(const IoError& error) {

@@ -64,6 +64,7 @@ class Session {
   asio::awaitable<void> idle_read();
   void input_error(const IoError& error);
   asio::awaitable<void> await_change(SteadyTime deadline);
+  bool read_now();
   asio::awaitable<bool> settle();
   asio::awaitable<void> flush();
   void tell_known();
@@ -119,6 +120,7 @@ class Session {
   bool over_ = false;          // ends when what is to be said was said
   bool input_closed_ = false;  // the client sends no more
   bool output_lost_ = false;   // the client takes no more
+  bool readable_ = false;      // something came from the client while a transfer was waited for
   bool reading_ = false;       // waits for a command, nothing open: drain() may interrupt
 };
 

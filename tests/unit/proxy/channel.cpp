@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 #include <optional>
@@ -196,4 +197,89 @@ TEST_CASE("an idle connection that speaks or closes is noticed") {
   Pair closed;
   closed.hang_up();
   CHECK(closed.channel->has_pending_input());
+}
+
+TEST_CASE("what has come is taken without waiting: octets, the limit, the end, cancelled") {
+  Pair pair;
+  auto got = pair.channel->fill_now(8);
+  REQUIRE(got);
+  CHECK(*got == 0);
+  pair.say("abcde");
+  got = pair.channel->fill_now(8);
+  REQUIRE(got);
+  CHECK(*got == 5);
+  pair.say("fghij");
+  got = pair.channel->fill_now(8);
+  REQUIRE(got);
+  CHECK(*got == 3);
+  CHECK(pair.channel->buffered() == "abcdefgh");
+  got = pair.channel->fill_now(8);
+  REQUIRE_FALSE(got);
+  CHECK(got.error().kind == IoError::Kind::limit);
+  pair.channel->consume(8);
+  got = pair.channel->fill_now(8);
+  REQUIRE(got);
+  CHECK(pair.channel->buffered() == "ij");
+  pair.hang_up();
+  got = pair.channel->fill_now(8);
+  REQUIRE_FALSE(got);
+  CHECK(got.error().kind == IoError::Kind::closed);
+  pair.channel->cancel();
+  got = pair.channel->fill_now(8);
+  REQUIRE_FALSE(got);
+  CHECK(got.error().kind == IoError::Kind::cancelled);
+}
+
+TEST_CASE("readiness is told once for each time it was asked for, beside a read and at the end") {
+  Pair pair;
+  int told = 0;
+  const auto count = [&told] { ++told; };
+  pair.channel->when_readable(count);
+  pair.channel->when_readable(count);  // one is to come: nothing more
+  pair.io.poll();
+  CHECK(told == 0);
+  pair.say("x");
+  pair.io.restart();
+  pair.io.run();
+  CHECK(told == 1);
+  pair.channel->when_readable(count);  // nobody has read it
+  pair.io.restart();
+  pair.io.run();
+  CHECK(told == 2);
+  CHECK(pair.channel->fill_now(8).value() == 1);
+
+  SECTION("a read that is begun behind it gets its octets") {
+    pair.channel->when_readable(count);
+    std::optional<IoError> error;
+    asio::co_spawn(pair.io, fill(*pair.channel, error, 8), asio::detached);
+    pair.io.restart();
+    pair.io.poll();
+    pair.say("y");
+    pair.io.restart();
+    pair.io.run();
+    CHECK(told == 3);
+    CHECK_FALSE(error);
+    CHECK(pair.channel->buffered() == "xy");
+  }
+  SECTION("the end is told") {
+    pair.channel->when_readable(count);
+    pair.hang_up();
+    pair.io.restart();
+    pair.io.run();
+    CHECK(told == 3);
+  }
+  SECTION("cancelling is told") {
+    pair.channel->when_readable(count);
+    pair.channel->cancel();
+    pair.io.restart();
+    pair.io.run();
+    CHECK(told == 3);
+  }
+  SECTION("a channel that is gone tells nobody") {
+    pair.channel->when_readable(count);
+    pair.channel.reset();
+    pair.io.restart();
+    pair.io.run();
+    CHECK(told == 2);
+  }
 }

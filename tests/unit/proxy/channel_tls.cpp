@@ -158,6 +158,23 @@ TEST_CASE("what TLS has read and nobody took is input that waits") {
   CHECK(got == "abcdefgh");
 }
 
+TEST_CASE("what TLS holds is known and taken without waiting, to the end") {
+  const bool goodbye = GENERATE(true, false);
+  Told peer("abcdefgh", goodbye);
+  auto got = peer.channel->fill_now(3);
+  REQUIRE(got);
+  CHECK(*got == 3);
+  CHECK(peer.channel->holds_input());  // five of them, and of these no arrival will tell
+  peer.channel->consume(3);
+  got = peer.channel->fill_now(64);
+  REQUIRE(got);
+  CHECK(peer.channel->buffered() == "defgh");
+  peer.channel->consume(5);
+  got = peer.channel->fill_now(64);
+  REQUIRE_FALSE(got);
+  CHECK(got.error().kind == proxy::IoError::Kind::closed);
+}
+
 TEST_CASE("records larger than the first room arrive whole and in order") {
   std::string text;
   for (int i = 0; text.size() < 16000; ++i) text += std::to_string(i) + ",";
