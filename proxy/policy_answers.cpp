@@ -45,9 +45,9 @@ std::string_view PolicyAnswers::known(policy::MapDialect dialect, std::string_vi
                                       SteadyTime now) {
   const auto& index = cache(dialect).index;
   const auto found = index.find(domain);
-  if (found == index.end()) return {};
-  const Entry& entry = *found->second;
-  return entry.search || now >= entry.expires ? std::string_view() : entry.reply();
+  if (found == index.end() || now >= found->second.expires) return {};
+  const std::string_view name = found->first;
+  return {name.data() + name.size(), found->second.reply_size};
 }
 
 std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect dialect,
@@ -55,8 +55,8 @@ std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect 
                                                              SteadyTime now) {
   Cache& in = cache(dialect);
   if (const auto found = in.index.find(domain.view()); found != in.index.end()) {
-    if (found->second->search) return found->second->search;
-    erase(in, found->second);
+    if (found->second.entry->search) return found->second.entry->search;
+    erase(in, found->second.entry);
   }
   auto search = std::make_shared<Search>();
   search->deadline = now + budget_of(dialect, *worker_.snapshot()->config);
@@ -64,9 +64,9 @@ std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect 
     search->reply = netstring_of(policy::temporary("too many domains are asked about at once"));
     return search;
   }
-  Entry entry{domain.str(), domain.view().size(), {}, search};
+  Entry entry{domain.str(), domain.view().size(), search};
   const auto place = in.entries.insert(in.entries.end(), std::move(entry));
-  in.index.emplace(place->domain(), place);
+  in.index.emplace(place->domain(), Place{place});
   ++searches_;
   asio::co_spawn(worker_.io(), find(dialect, domain, search), asio::detached);
   return search;
@@ -141,16 +141,16 @@ void PolicyAnswers::store(policy::MapDialect dialect, const base::Domain& domain
   Cache& in = cache(dialect);
   const auto found = in.index.find(domain.view());
   // Forgotten in the meantime: whoever waits has it, nobody after.
-  if (found == in.index.end() || found->second->search != search) return;
-  const Entries::iterator place = found->second;
+  if (found == in.index.end() || found->second.entry->search != search) return;
+  const Entries::iterator place = found->second.entry;
   Entry& entry = *place;
   in.index.erase(found);
   std::string text;
   text.reserve(entry.domain_size + search->reply.size());
   text.append(entry.domain()).append(search->reply);
   entry.text = std::move(text);
-  in.index.emplace(entry.domain(), place);
-  entry.expires = std::chrono::steady_clock::now() + stands;
+  const SteadyTime expires = std::chrono::steady_clock::now() + stands;
+  in.index.emplace(entry.domain(), Place{place, expires, entry.reply().size()});
   entry.search.reset();
   in.octets += entry.reply().size();
   bound(in);
@@ -172,7 +172,7 @@ void PolicyAnswers::bound(Cache& cache) {
 void PolicyAnswers::forget(const base::Domain& domain) {
   for (Cache& one : caches_) {
     const auto found = one.index.find(domain.view());
-    if (found != one.index.end()) erase(one, found->second);
+    if (found != one.index.end()) erase(one, found->second.entry);
   }
 }
 

@@ -51,19 +51,23 @@ class PolicyAnswers {
 
  private:
   // Ten thousand domains asked about in turn are in no processor's cache: the fewer places one
-  // answer is in, the better. So name and reply are one text.
+  // answer is in, the better. So name and reply are one text, and the index knows the rest.
   struct Entry {
     std::string text;  // the domain, then the reply
     std::size_t domain_size = 0;
-    SteadyTime expires;
     std::shared_ptr<Search> search;  // null: the reply stands until it expires
     std::string_view domain() const { return std::string_view(text).substr(0, domain_size); }
     std::string_view reply() const { return std::string_view(text).substr(domain_size); }
   };
   using Entries = std::list<Entry>;
+  struct Place {
+    Entries::iterator entry;
+    SteadyTime expires = SteadyTime::min();  // that while it is being found out
+    std::size_t reply_size = 0;
+  };
   struct Cache {
     Entries entries;  // oldest first
-    boost::unordered_flat_map<std::string_view, Entries::iterator> index;
+    boost::unordered_flat_map<std::string_view, Place> index;  // by its domain()
     std::size_t octets = 0;
   };
 

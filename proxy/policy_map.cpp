@@ -113,13 +113,14 @@ asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket soc
   Batch batch;
   bool begun = false;  // part of a question is there
   std::size_t questions = 0;
+  SteadyTime now = std::chrono::steady_clock::now();
   for (;;) {
-    if (!begun) channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
+    if (!begun) channel.set_deadline(now + times_.idle);
     // Where there is always more, neither reading nor writing ever waits: the others' turn.
     if (questions > 1) co_await asio::post(executor, asio::use_awaitable);
     auto got = co_await channel.fill(base::limits::map_buffer, map_room);
     if (!got) co_return;
-    SteadyTime now = std::chrono::steady_clock::now();
+    now = std::chrono::steady_clock::now();
     questions = 0;
     for (;;) {
       batch.out.clear();
