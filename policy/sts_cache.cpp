@@ -14,9 +14,9 @@ constexpr auto last_back_off = 60min;
 constexpr std::size_t ids_backing_off = 4;  // of one domain
 
 // 0 … 1, always the same for one domain: spreads refreshes without moving them about.
-double spread(const base::Domain& domain) {
+double spread(std::string_view name) {
   std::uint64_t hash = 1469598103934665603ULL;  // FNV-1a
-  for (const char c : domain.view()) {
+  for (const char c : name) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
   }
   return static_cast<double>(hash >> 11) / 9007199254740992.0;  // 2^53
@@ -55,36 +55,47 @@ std::string StsEntry::body() const {
 
 // ---- a policy in little room --------------------------------------------------------------------
 
-StsCache::Slot StsCache::slot_of(const StsEntry& entry) {
-  Slot slot;
-  std::size_t size = entry.id.size() + 2;
+std::size_t StsCache::NameHash::operator()(std::string_view name) const {
+  return std::hash<std::string_view>()(name);
+}
+
+base::Domain StsCache::Slot::domain() const { return *base::Domain::parse(name()); }
+
+StsCache::Rare& StsCache::Slot::rarely() {
+  if (!rare) rare = std::make_unique<Rare>();
+  return *rare;
+}
+
+std::unique_ptr<StsCache::Slot> StsCache::slot_of(const base::Domain& domain,
+                                                  const StsEntry& entry) {
+  auto slot = std::make_unique<Slot>();
+  std::size_t size = domain.view().size() + entry.id.size() + 2;
   for (const std::string& pattern : entry.policy.mx) size += pattern.size() + 1;
   for (const std::string& line : entry.policy.lines) size += line.size() + 1;
-  slot.text.reserve(size);
-  slot.text.append(entry.id).push_back('\n');
-  append_lines(slot.text, entry.policy.mx);
-  slot.text.push_back('\n');
-  append_lines(slot.text, entry.policy.lines);
-  slot.mode = entry.policy.mode;
-  slot.max_age = entry.policy.max_age;
-  slot.fetched = entry.fetched;
-  slot.expires = entry.expires;
-  slot.txt_checked = entry.txt_checked;
-  slot.refresh_due = entry.refresh_due;
-  slot.refresh_failures = entry.refresh_failures;
-  if (entry.refresh_failure) {
-    slot.failures = std::make_unique<Failures>();
-    slot.failures->refresh = entry.refresh_failure;
-  }
+  slot->text.reserve(size);
+  slot->text.append(domain.view()).append(entry.id).push_back('\n');
+  append_lines(slot->text, entry.policy.mx);
+  slot->text.push_back('\n');
+  append_lines(slot->text, entry.policy.lines);
+  slot->name_size = static_cast<std::uint8_t>(domain.view().size());
+  slot->mode = entry.policy.mode;
+  slot->max_age = static_cast<std::uint32_t>(entry.policy.max_age.count());
+  slot->fetched = entry.fetched;
+  slot->expires = entry.expires;
+  slot->txt_checked = entry.txt_checked;
+  slot->refresh_due = entry.refresh_due;
+  slot->refresh_failures = entry.refresh_failures;
+  if (entry.refresh_failure) slot->rarely().refresh = entry.refresh_failure;
   return slot;
 }
 
 StsEntry StsCache::entry_of(const Slot& slot) {
   StsEntry entry;
   std::string_view text = slot.text;
+  text.remove_prefix(slot.name_size);
   entry.id = take_line(text);
   entry.policy.mode = slot.mode;
-  entry.policy.max_age = slot.max_age;
+  entry.policy.max_age = std::chrono::seconds(slot.max_age);
   while (!text.starts_with('\n')) entry.policy.mx.push_back(take_line(text));
   text.remove_prefix(1);
   while (!text.empty()) entry.policy.lines.push_back(take_line(text));
@@ -93,7 +104,7 @@ StsEntry StsCache::entry_of(const Slot& slot) {
   entry.txt_checked = slot.txt_checked;
   entry.refresh_due = slot.refresh_due;
   entry.refresh_failures = slot.refresh_failures;
-  if (slot.failures) entry.refresh_failure = slot.failures->refresh;
+  if (slot.rare) entry.refresh_failure = slot.rare->refresh;
   return entry;
 }
 
@@ -112,14 +123,12 @@ StsActive StsCache::active_of(StsEntry entry, PolicySource source) {
 
 std::optional<StsCached> StsCache::lookup(const base::Domain& domain, base::WallTime now) const {
   const std::shared_lock<std::shared_mutex> held(lock_);
-  const auto found = slots_.find(domain);
-  // RFC 8461 §10.2: past its expiry a policy is gone, whatever a refresh did.
-  if (found == slots_.end() || found->second.expires <= now) return std::nullopt;
-  const Slot& slot = found->second;
+  const Slot* const slot = unexpired(domain, now);
+  if (slot == nullptr) return std::nullopt;
   StsCached cached;
-  cached.active = active_of(entry_of(slot), PolicySource::cached);
-  if (slot.failures && !slot.failures->refresh) cached.active.refresh_failure = slot.failures->txt;
-  cached.txt_due = slot.txt_next <= now;
+  cached.active = active_of(entry_of(*slot), PolicySource::cached);
+  if (slot->rare && !slot->rare->refresh) cached.active.refresh_failure = slot->rare->txt;
+  cached.txt_due = slot->txt_next <= now;
   return cached;
 }
 
@@ -133,9 +142,9 @@ std::optional<StsState> StsCache::lookup_absent(const base::Domain& domain,
 
 std::optional<StsEntry> StsCache::entry(const base::Domain& domain, base::WallTime now) const {
   const std::shared_lock<std::shared_mutex> held(lock_);
-  const auto found = slots_.find(domain);
-  if (found == slots_.end() || found->second.expires <= now) return std::nullopt;
-  return entry_of(found->second);
+  const Slot* const slot = unexpired(domain, now);
+  if (slot == nullptr) return std::nullopt;
+  return entry_of(*slot);
 }
 
 std::vector<std::pair<base::Domain, StsEntry>> StsCache::list(base::WallTime now) const {
@@ -143,8 +152,8 @@ std::vector<std::pair<base::Domain, StsEntry>> StsCache::list(base::WallTime now
   {
     const std::shared_lock<std::shared_mutex> held(lock_);
     all.reserve(slots_.size());
-    for (const auto& [domain, slot] : slots_) {
-      if (slot.expires > now) all.emplace_back(domain, entry_of(slot));
+    for (const auto& slot : slots_) {
+      if (slot->expires > now) all.emplace_back(slot->domain(), entry_of(*slot));
     }
   }
   std::sort(all.begin(), all.end(),
@@ -155,18 +164,17 @@ std::vector<std::pair<base::Domain, StsEntry>> StsCache::list(base::WallTime now
 std::vector<std::pair<base::Domain, StsEntry>> StsCache::page(base::WallTime now,
                                                               const std::string& after,
                                                               std::size_t most) const {
-  using Place = const std::pair<const base::Domain, Slot>*;
   const std::shared_lock<std::shared_mutex> held(lock_);
-  std::vector<Place> places;
-  for (const auto& one : slots_) {
-    if (one.second.expires > now && one.first.str() > after) places.push_back(&one);
+  std::vector<const Slot*> places;
+  for (const auto& slot : slots_) {
+    if (slot->expires > now && slot->name() > after) places.push_back(slot.get());
   }
   const auto end = places.begin() + static_cast<std::ptrdiff_t>(std::min(most, places.size()));
   std::partial_sort(places.begin(), end, places.end(),
-                    [](Place a, Place b) { return a->first.str() < b->first.str(); });
+                    [](const Slot* a, const Slot* b) { return a->name() < b->name(); });
   std::vector<std::pair<base::Domain, StsEntry>> out;
   for (auto place = places.begin(); place != end; ++place) {
-    out.emplace_back((*place)->first, entry_of((*place)->second));
+    out.emplace_back((*place)->domain(), entry_of(**place));
   }
   return out;
 }
@@ -174,15 +182,15 @@ std::vector<std::pair<base::Domain, StsEntry>> StsCache::page(base::WallTime now
 StsSummary StsCache::summary(base::WallTime now) const {
   StsSummary sum;
   const std::shared_lock<std::shared_mutex> held(lock_);
-  for (const auto& [domain, slot] : slots_) {
-    if (slot.expires <= now) continue;
-    switch (slot.mode) {
+  for (const auto& slot : slots_) {
+    if (slot->expires <= now) continue;
+    switch (slot->mode) {
       case StsMode::enforce: ++sum.enforce; break;
       case StsMode::testing: ++sum.testing; break;
       case StsMode::none: ++sum.none; break;
     }
-    if (slot.failures && slot.failures->refresh) ++sum.refresh_failing;
-    if (!sum.oldest || slot.fetched < *sum.oldest) sum.oldest = slot.fetched;
+    if (slot->rare && slot->rare->refresh) ++sum.refresh_failing;
+    if (!sum.oldest || slot->fetched < *sum.oldest) sum.oldest = slot->fetched;
   }
   return sum;
 }
@@ -196,32 +204,43 @@ std::size_t StsCache::size() const {
 
 // RFC 8461 §3.3, §10.2: once a day, and well before a shorter life ends. Spread over the last
 // quarter of the interval.
-base::WallTime StsCache::due_after_success(const base::Domain& domain, const Slot& slot) const {
+base::WallTime StsCache::due_after_success(const Slot& slot) const {
   const std::chrono::milliseconds life = slot.expires - slot.fetched;
   const auto interval = std::min<std::chrono::milliseconds>(settings_.refresh_interval, life / 2);
-  return slot.fetched + part_of(interval, 0.75 + 0.25 * spread(domain));
+  return slot.fetched + part_of(interval, 0.75 + 0.25 * spread(slot.name()));
 }
 
-void StsCache::insert(const base::Domain& domain, Slot slot) {
-  if (const auto older = slots_.find(domain); older != slots_.end()) erase(older);
+StsCache::Slot* StsCache::find(const base::Domain& domain) const {
+  const auto found = slots_.find(domain.view());
+  return found != slots_.end() ? found->get() : nullptr;
+}
+
+StsCache::Slot* StsCache::unexpired(const base::Domain& domain, base::WallTime now) const {
+  Slot* const slot = find(domain);
+  // RFC 8461 §10.2: past its expiry a policy is gone, whatever a refresh did.
+  return slot != nullptr && slot->expires > now ? slot : nullptr;
+}
+
+void StsCache::insert(std::unique_ptr<Slot> slot) {
+  if (const auto older = slots_.find(slot->name()); older != slots_.end()) erase(**older);
   while (slots_.size() >= settings_.max_policies && !by_expiry_.empty()) {
-    erase(slots_.find(*by_expiry_.begin()->second));
+    erase(by_expiry_.first());
   }
-  const auto added = slots_.emplace(domain, std::move(slot)).first;
-  by_expiry_.emplace(added->second.expires, &added->first);
-  by_due_.emplace(added->second.refresh_due, &added->first);
+  Slot& added = *slot;
+  slots_.insert(std::move(slot));
+  by_expiry_.add(added);
+  by_due_.add(added);
 }
 
-void StsCache::erase(Slots::iterator found) {
-  by_expiry_.erase({found->second.expires, &found->first});
-  by_due_.erase({found->second.refresh_due, &found->first});
-  slots_.erase(found);
+void StsCache::erase(Slot& slot) {
+  by_expiry_.remove(slot);
+  by_due_.remove(slot);
+  slots_.erase(slots_.find(slot.name()));
 }
 
-void StsCache::set_due(Slots::value_type& slot, base::WallTime due) {
-  by_due_.erase({slot.second.refresh_due, &slot.first});
-  slot.second.refresh_due = due;
-  by_due_.emplace(due, &slot.first);
+void StsCache::set_due(Slot& slot, base::WallTime due) {
+  slot.refresh_due = due;
+  by_due_.moved(slot);
 }
 
 StsCache::Wait& StsCache::wait_for(const base::Domain& domain, const std::string& id,
@@ -264,23 +283,25 @@ StsActive StsCache::fetched(const base::Domain& domain, const std::string& id, S
   entry.expires = now + policy.max_age;
   entry.txt_checked = now;
   entry.policy = std::move(policy);
-  Slot slot = slot_of(entry);
-  slot.refresh_due = due_after_success(domain, slot);
+  std::unique_ptr<Slot> slot = slot_of(domain, entry);
+  slot->refresh_due = due_after_success(*slot);
   StsActive active = active_of(std::move(entry), PolicySource::fetched);
   const std::unique_lock<std::shared_mutex> held(lock_);
   waits_.erase(domain);
   absent_.erase(domain);
-  const auto older = slots_.find(domain);
-  if (older != slots_.end()) {
-    slot.refetched = older->second.refetched;
-    slot.txt_next = older->second.txt_next;
+  Slot* const older = find(domain);
+  if (older != nullptr) {
+    if (older->rare && older->rare->refetched != base::WallTime{}) {
+      slot->rarely().refetched = older->rare->refetched;
+    }
+    slot->txt_next = older->txt_next;
   }
   // RFC 8461 §3.2: max_age 0 serves the delivery at hand and is kept no longer; what it replaces
   // is gone all the same.
-  if (slot.expires > now) {
-    insert(domain, std::move(slot));
-  } else if (older != slots_.end()) {
-    erase(older);
+  if (slot->expires > now) {
+    insert(std::move(slot));
+  } else if (older != nullptr) {
+    erase(*older);
   }
   return active;
 }
@@ -292,39 +313,34 @@ bool StsCache::fetch_failed(const base::Domain& domain, const std::string& id,
   if (wait.not_before + last_back_off < now) wait.failures = 0;  // a new bout
   wait.failure = failure;
   wait.not_before = now + back_off(++wait.failures);
-  const auto found = slots_.find(domain);
-  if (found == slots_.end() || found->second.expires <= now) return false;
-  Slot& slot = found->second;
-  if (!slot.failures) slot.failures = std::make_unique<Failures>();
-  slot.failures->refresh = failure;
-  ++slot.refresh_failures;
-  set_due(*found, std::max(wait.not_before, now + back_off(slot.refresh_failures)));
-  return slot.mode != StsMode::none;
+  Slot* const slot = unexpired(domain, now);
+  if (slot == nullptr) return false;
+  slot->rarely().refresh = failure;
+  ++slot->refresh_failures;
+  set_due(*slot, std::max(wait.not_before, now + back_off(slot->refresh_failures)));
+  return slot->mode != StsMode::none;
 }
 
 void StsCache::txt_seen(const base::Domain& domain, base::WallTime now, base::WallTime next) {
   const std::unique_lock<std::shared_mutex> held(lock_);
   absent_.erase(domain);
-  const auto found = slots_.find(domain);
-  if (found == slots_.end()) return;
-  Slot& slot = found->second;
-  slot.txt_checked = now;
-  slot.txt_next = next;
-  if (!slot.failures) return;
-  slot.failures->txt.reset();
-  if (!slot.failures->refresh) slot.failures.reset();
+  Slot* const slot = find(domain);
+  if (slot == nullptr) return;
+  slot->txt_checked = now;
+  slot->txt_next = next;
+  if (!slot->rare) return;
+  slot->rare->txt.reset();
+  if (slot->rare->nothing()) slot->rare.reset();
 }
 
 bool StsCache::txt_failed(const base::Domain& domain, const StsFailure& failure,
                           base::WallTime next) {
   const std::unique_lock<std::shared_mutex> held(lock_);
-  const auto found = slots_.find(domain);
-  if (found == slots_.end()) return false;
-  Slot& slot = found->second;
-  slot.txt_next = next;
-  if (!slot.failures) slot.failures = std::make_unique<Failures>();
-  slot.failures->txt = failure;
-  return slot.mode != StsMode::none;
+  Slot* const slot = find(domain);
+  if (slot == nullptr) return false;
+  slot->txt_next = next;
+  slot->rarely().txt = failure;
+  return slot->mode != StsMode::none;
 }
 
 void StsCache::remember_absent(const base::Domain& domain, StsState state, base::WallTime now,
@@ -357,20 +373,20 @@ std::optional<StsFailure> StsCache::backing_off(const base::Domain& domain, cons
 
 bool StsCache::may_refetch(const base::Domain& domain, base::WallTime now) {
   const std::unique_lock<std::shared_mutex> held(lock_);
-  const auto found = slots_.find(domain);
-  if (found == slots_.end()) return true;
-  if (found->second.refetched + first_back_off > now) return false;
-  found->second.refetched = now;
+  Slot* const slot = find(domain);
+  if (slot == nullptr) return true;
+  if (slot->rare && slot->rare->refetched + first_back_off > now) return false;
+  slot->rarely().refetched = now;
   return true;
 }
 
 std::vector<base::Domain> StsCache::take_due(base::WallTime now, std::size_t limit) {
   const std::unique_lock<std::shared_mutex> held(lock_);
   std::vector<base::Domain> due;
-  while (due.size() < limit && !by_due_.empty() && by_due_.begin()->first <= now) {
-    const auto found = slots_.find(*by_due_.begin()->second);
-    set_due(*found, now + first_back_off);
-    due.push_back(found->first);
+  while (due.size() < limit && !by_due_.empty() && by_due_.first().refresh_due <= now) {
+    Slot& slot = by_due_.first();
+    set_due(slot, now + first_back_off);
+    due.push_back(slot.domain());
   }
   return due;
 }
@@ -380,10 +396,10 @@ std::vector<base::Domain> StsCache::take_due(base::WallTime now, std::size_t lim
 std::vector<base::Domain> StsCache::expire(base::WallTime now) {
   const std::unique_lock<std::shared_mutex> held(lock_);
   std::vector<base::Domain> gone;
-  while (!by_expiry_.empty() && by_expiry_.begin()->first <= now) {
-    const auto found = slots_.find(*by_expiry_.begin()->second);
-    gone.push_back(found->first);
-    erase(found);
+  while (!by_expiry_.empty() && by_expiry_.first().expires <= now) {
+    Slot& slot = by_expiry_.first();
+    gone.push_back(slot.domain());
+    erase(slot);
   }
   return gone;
 }
@@ -392,9 +408,9 @@ bool StsCache::purge(const base::Domain& domain) {
   const std::unique_lock<std::shared_mutex> held(lock_);
   absent_.erase(domain);
   waits_.erase(domain);
-  const auto found = slots_.find(domain);
-  if (found == slots_.end()) return false;
-  erase(found);
+  Slot* const slot = find(domain);
+  if (slot == nullptr) return false;
+  erase(*slot);
   return true;
 }
 
@@ -404,15 +420,15 @@ bool StsCache::restore(const base::Domain& domain, StsEntry entry, base::WallTim
     entry.expires = std::min(entry.expires, now + entry.policy.max_age);
   }
   if (entry.expires <= now) return false;
-  Slot slot = slot_of(entry);
-  slot.refresh_due = due_after_success(domain, slot);
-  if (slot.refresh_due <= now) {
+  std::unique_ptr<Slot> slot = slot_of(domain, entry);
+  slot->refresh_due = due_after_success(*slot);
+  if (slot->refresh_due <= now) {
     // Overdue since before the start: not all in the first second.
-    const auto left = std::min<std::chrono::milliseconds>(10min, slot.expires - now);
-    slot.refresh_due = now + part_of(left, 0.9 * spread(domain));
+    const auto left = std::min<std::chrono::milliseconds>(10min, slot->expires - now);
+    slot->refresh_due = now + part_of(left, 0.9 * spread(slot->name()));
   }
   const std::unique_lock<std::shared_mutex> held(lock_);
-  insert(domain, std::move(slot));
+  insert(std::move(slot));
   return true;
 }
 

@@ -5,12 +5,13 @@
 // policy/sts_engine.
 #pragma once
 
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
 #include <memory>
-#include <set>
 #include <shared_mutex>
 #include <unordered_map>
 
+#include "policy/schedule.h"
 #include "policy/sts.h"
 
 namespace policy {
@@ -103,23 +104,30 @@ class StsCache {
   bool restore(const base::Domain& domain, StsEntry entry, base::WallTime now);
 
  private:
-  // There may be a hundred thousand: a policy is kept as one text, and most have no failures.
-  struct Failures {
+  // There may be a hundred thousand: a policy is kept as one text, and few have what is rare.
+  struct Rare {
     std::optional<StsFailure> refresh;
     std::optional<StsFailure> txt;  // of the last TXT look-up
+    base::WallTime refetched{};     // last refetch under the same id
+    bool nothing() const { return !refresh && !txt && refetched == base::WallTime{}; }
   };
   struct Slot {
-    std::string text;  // id, `mx`, `lines`
-    StsMode mode = StsMode::none;
-    std::uint32_t refresh_failures = 0;
-    std::chrono::seconds max_age{0};
+    std::string text;  // domain, id, `mx`, `lines`
     base::WallTime fetched{};
     base::WallTime expires{};
     base::WallTime txt_checked{};
     base::WallTime txt_next{};
     base::WallTime refresh_due{};
-    base::WallTime refetched{};  // last refetch under the same id
-    std::unique_ptr<Failures> failures;
+    std::unique_ptr<Rare> rare;
+    std::uint32_t max_age = 0;  // seconds, a year at most
+    std::uint32_t refresh_failures = 0;
+    std::uint32_t in_expiry = 0;
+    std::uint32_t in_due = 0;
+    std::uint8_t name_size = 0;
+    StsMode mode = StsMode::none;
+    std::string_view name() const { return std::string_view(text).substr(0, name_size); }
+    base::Domain domain() const;
+    Rare& rarely();
   };
   struct Wait {
     std::string id;
@@ -131,25 +139,40 @@ class StsCache {
     StsState state;
     base::WallTime until{};
   };
-  using Slots = std::unordered_map<base::Domain, Slot>;
-  // By the time, then by the place of the name in `slots_`, where it stands.
-  using Schedule = std::set<std::pair<base::WallTime, const base::Domain*>>;
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const;
+    std::size_t operator()(const std::unique_ptr<Slot>& slot) const { return (*this)(slot->name()); }
+  };
+  struct SameName {
+    using is_transparent = void;
+    static std::string_view name(std::string_view name) { return name; }
+    static std::string_view name(const std::unique_ptr<Slot>& slot) { return slot->name(); }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return name(a) == name(b);
+    }
+  };
+  using Slots = boost::unordered_flat_set<std::unique_ptr<Slot>, NameHash, SameName>;
 
-  static Slot slot_of(const StsEntry& entry);
+  static std::unique_ptr<Slot> slot_of(const base::Domain& domain, const StsEntry& entry);
   static StsEntry entry_of(const Slot& slot);
   static StsActive active_of(StsEntry entry, PolicySource source);
-  base::WallTime due_after_success(const base::Domain& domain, const Slot& slot) const;
-  void insert(const base::Domain& domain, Slot slot);
-  void erase(Slots::iterator found);
-  void set_due(Slots::value_type& slot, base::WallTime due);
+  base::WallTime due_after_success(const Slot& slot) const;
+  // Null where there is none.
+  Slot* find(const base::Domain& domain) const;
+  Slot* unexpired(const base::Domain& domain, base::WallTime now) const;
+  void insert(std::unique_ptr<Slot> slot);
+  void erase(Slot& slot);
+  void set_due(Slot& slot, base::WallTime due);
   Wait& wait_for(const base::Domain& domain, const std::string& id, base::WallTime now);
   void bound_waits(base::WallTime now);
 
   StsCacheSettings settings_;
   mutable std::shared_mutex lock_;
   Slots slots_;
-  Schedule by_expiry_;
-  Schedule by_due_;
+  Schedule<Slot, &Slot::expires, &Slot::in_expiry> by_expiry_;
+  Schedule<Slot, &Slot::refresh_due, &Slot::in_due> by_due_;
   std::unordered_map<base::Domain, std::vector<Wait>> waits_;
   std::unordered_map<base::Domain, Absence> absent_;
 };

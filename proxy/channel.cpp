@@ -30,6 +30,7 @@ IoError error_of(int number) {
   return {IoError::Kind::reset, std::strerror(number)};
 }
 IoError closed() { return {IoError::Kind::closed, "connection closed by peer"}; }
+IoError too_much() { return {IoError::Kind::limit, "more was sent than is allowed"}; }
 
 }  // namespace
 
@@ -213,6 +214,10 @@ bool Channel::make_room(std::size_t limit, std::size_t room) {
   return true;
 }
 
+std::span<char> Channel::free_room(std::size_t limit) {
+  return {buffer_.get() + end_, std::min(capacity_ - end_, limit - (end_ - start_))};
+}
+
 // The reactor waits and reads at once. To wait for readiness alone would cost it a system call for
 // each wait, and the one that found nothing before.
 asio::awaitable<IoResult<std::size_t>> Channel::receive(std::span<char> room) {
@@ -230,12 +235,17 @@ asio::awaitable<IoResult<std::size_t>> Channel::receive(std::span<char> room) {
   const auto into = asio::buffer(room.data(), room.size());
   auto token = asio::redirect_error(asio::use_awaitable, error);
   const std::size_t got = co_await socket_.async_receive(into, std::move(token));
+  co_return received(error, got);
+}
+
+IoResult<std::size_t> Channel::received(const boost::system::error_code& error,
+                                        std::size_t octets) {
   waiting_ = false;
   // What was read counts, whatever else has come meanwhile.
-  if (!error) co_return got;
-  if (error == asio::error::eof) co_return base::fail(closed());
-  if (error == asio::error::operation_aborted) co_return base::fail(after_wait(error));
-  co_return base::fail(error_of(error.value()));
+  if (!error) return octets;
+  if (error == asio::error::eof) return base::fail(closed());
+  if (error == asio::error::operation_aborted) return base::fail(after_wait(error));
+  return base::fail(error_of(error.value()));
 }
 
 asio::awaitable<IoResult<void>> Channel::satisfy(Want want) {
@@ -262,10 +272,9 @@ asio::awaitable<IoResult<void>> Channel::satisfy(Want want) {
 
 asio::awaitable<IoResult<std::size_t>> Channel::fill(std::size_t limit, std::size_t room) {
   if (!make_room(limit, room)) {
-    co_return base::fail(IoError{IoError::Kind::limit, "more was sent than is allowed"});
+    co_return base::fail(too_much());
   }
-  const std::span<char> free(buffer_.get() + end_,
-                             std::min(capacity_ - end_, limit - (end_ - start_)));
+  const std::span<char> free = free_room(limit);
   IoResult<std::size_t> got = std::size_t{0};
   if (!ssl_ && !filled_) {
     got = co_await receive(free);
@@ -288,12 +297,57 @@ asio::awaitable<IoResult<std::size_t>> Channel::fill(std::size_t limit, std::siz
   co_return got;
 }
 
+template <class Handler>
+struct Channel::Filling {
+  Channel& channel;
+  const std::function<bool()>& more;
+  std::size_t limit;
+  std::size_t room;
+  Handler done;
+  std::size_t asked = 0;
+
+  void operator()(const boost::system::error_code& error, std::size_t octets) {
+    auto got = channel.received(error, octets);
+    if (!got) return done(IoResult<void>(base::fail(std::move(got.error()))));
+    channel.end_ += octets;
+    channel.filled_ = octets == asked;
+    if (more()) return next();
+    done(IoResult<void>());
+  }
+
+  void next() {
+    if (channel.cancelled_) {
+      return done(IoResult<void>(base::fail(channel.after_wait({}))));
+    }
+    if (!channel.make_room(limit, room)) {
+      return done(IoResult<void>(base::fail(too_much())));
+    }
+    channel.arm();  // A deadline that has passed rings at once.
+    channel.waiting_ = true;
+    const std::span<char> into = channel.free_room(limit);
+    asked = into.size();
+    auto& socket = channel.socket_;
+    socket.async_receive(asio::buffer(into.data(), asked), std::move(*this));
+  }
+};
+
+asio::awaitable<IoResult<void>> Channel::fill_while(std::size_t limit, std::size_t room,
+                                                    const std::function<bool()>& more) {
+  if (auto refused = not_to_wait()) co_return base::fail(std::move(*refused));
+  auto start = [&](auto&& done) {
+    Filling<std::decay_t<decltype(done)>>{*this, more, limit, room, std::move(done)}.next();
+  };
+  auto filled = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(IoResult<void>)>(
+      start, asio::use_awaitable);
+  co_return filled;
+}
+
 IoResult<std::size_t> Channel::fill_now(std::size_t limit) {
   if (cancelled_) return base::fail(IoError{IoError::Kind::cancelled, "cancelled"});
   if (!make_room(limit, 1024)) {
-    return base::fail(IoError{IoError::Kind::limit, "more was sent than is allowed"});
+    return base::fail(too_much());
   }
-  const std::size_t room = std::min(capacity_ - end_, limit - (end_ - start_));
+  const std::size_t room = free_room(limit).size();
   for (int records = 0; records < most_silent_records; ++records) {
     Want want = Want::read;
     auto got = try_read(buffer_.get() + end_, room, want);

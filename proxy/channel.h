@@ -63,6 +63,11 @@ class Channel {
   // is given `room` octets, more only once those were not enough.
   asio::awaitable<IoResult<std::size_t>> fill(std::size_t limit = 65536,
                                               std::size_t room = 1024);
+  // fill() again and again for as long as `more`, called behind each, says so: IoError, or that it
+  // said no. In cleartext only. Nothing is resumed between two fills, which is what questions that
+  // are answered at once, by the hundred thousand, would spend most on.
+  asio::awaitable<IoResult<void>> fill_while(std::size_t limit, std::size_t room,
+                                             const std::function<bool()>& more);
   // One line without its end, consumed; LF ends it, a CR before is taken off and `crlf` says so.
   // IoError limit: over `limit` octets without an end.
   struct Line {
@@ -112,6 +117,10 @@ class Channel {
 
  private:
   enum class Want { read, write };
+  template <class Handler>
+  struct Filling;
+  std::span<char> free_room(std::size_t limit);
+  IoResult<std::size_t> received(const boost::system::error_code& error, std::size_t octets);
   asio::awaitable<IoResult<void>> wait(Want want);
   // What arrives next, at least one octet.
   asio::awaitable<IoResult<std::size_t>> receive(std::span<char> room);

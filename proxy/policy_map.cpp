@@ -71,9 +71,13 @@ void PolicyMap::answer_one(MapListener listener, std::string_view payload, Stead
   batch.rest.push_back(answers_.search(*dialect, *domain, now));
 }
 
+bool PolicyMap::Batch::full() const {
+  return questions >= batch_questions || out.size() >= batch_octets;
+}
+
 void PolicyMap::answer(MapListener listener, std::string_view octets, SteadyTime now,
                        Batch& batch) {
-  while (batch.questions < batch_questions && batch.out.size() < batch_octets) {
+  while (!batch.full()) {
     const auto frame =
         smtp::netstring_at(octets.substr(batch.octets), base::limits::map_question);
     if (frame.state == smtp::NetstringFrame::State::partial) return;
@@ -107,48 +111,48 @@ asio::awaitable<IoResult<void>> PolicyMap::send(Channel& channel, Batch& batch) 
   co_return written;
 }
 
+bool PolicyMap::take(MapListener listener, Client& client) {
+  Batch& batch = client.batch;
+  Channel& channel = client.channel;
+  const SteadyTime now = std::chrono::steady_clock::now();
+  batch.out.clear();
+  batch.rest.clear();
+  batch.octets = batch.questions = 0;
+  answer(listener, channel.buffered(), now, batch);
+  channel.consume(batch.octets);
+  if (batch.questions > 0) client.begun = false;
+  if (!batch.rest.empty()) return false;
+  if (batch.questions > 0) {
+    const bool full = batch.full();
+    const auto sent = channel.write_now(batch.out);
+    if (!sent) return false;  // send() will find the same.
+    batch.out.erase(0, *sent);
+    if (full || !batch.out.empty()) return false;
+  }
+  const bool rest = !channel.buffered().empty();
+  if (!rest) {
+    channel.set_deadline(now + times_.idle);
+  } else if (!client.begun) {
+    channel.set_deadline(now + times_.rest);
+  }
+  client.begun = rest;
+  return true;
+}
+
 asio::awaitable<void> PolicyMap::serve(MapListener listener, Channel::Socket socket) {
-  Channel channel(std::move(socket));
-  const Executor executor = channel.executor();
-  Batch batch;
-  bool begun = false;  // part of a question is there
-  std::size_t questions = 0;
-  SteadyTime now = std::chrono::steady_clock::now();
+  Client client(std::move(socket));
+  Channel& channel = client.channel;
+  channel.set_deadline(std::chrono::steady_clock::now() + times_.idle);
+  const std::function<bool()> at_once = [&] { return take(listener, client); };
   for (;;) {
-    if (!begun) channel.set_deadline(now + times_.idle);
-    // Where there is always more, neither reading nor writing ever waits: the others' turn.
-    if (questions > 1) co_await asio::post(executor, asio::use_awaitable);
-    auto got = co_await channel.fill(base::limits::map_buffer, map_room);
-    if (!got) co_return;
-    now = std::chrono::steady_clock::now();
-    questions = 0;
-    for (;;) {
-      batch.out.clear();
-      batch.rest.clear();
-      batch.octets = batch.questions = 0;
-      answer(listener, channel.buffered(), now, batch);
-      channel.consume(batch.octets);
-      if (batch.questions == 0 && !batch.broken) break;
-      questions += batch.questions;
-      if (batch.rest.empty()) {
-        channel.set_deadline(now + times_.writing);
-        const auto sent = channel.write_now(batch.out);
-        if (!sent) co_return;
-        if (*sent < batch.out.size()) {
-          auto written = co_await channel.write(std::string_view(batch.out).substr(*sent));
-          if (!written) co_return;
-        }
-      } else {
-        auto sent = co_await send(channel, batch);
-        if (!sent || batch.broken) co_return;
-        now = std::chrono::steady_clock::now();
-      }
-      if (channel.buffered().empty()) break;
-      co_await asio::post(executor, asio::use_awaitable);
-    }
-    const bool rest = !channel.buffered().empty();
-    if (rest && (!begun || questions > 0)) channel.set_deadline(now + times_.rest);
-    begun = rest;
+    auto filled = co_await channel.fill_while(base::limits::map_buffer, map_room, at_once);
+    if (!filled) co_return;
+    do {
+      auto sent = co_await send(channel, client.batch);
+      if (!sent || client.batch.broken) co_return;
+      // Where there is always more, neither reading nor writing ever waits: the others' turn.
+      co_await asio::post(channel.executor(), asio::use_awaitable);
+    } while (!take(listener, client));
   }
 }
 

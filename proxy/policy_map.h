@@ -40,7 +40,17 @@ class PolicyMap {
     std::size_t octets = 0;     // of the questions
     std::size_t questions = 0;
     bool broken = false;        // nothing behind them can be read
+    bool full() const;          // there may be more questions
   };
+  struct Client {
+    explicit Client(Channel::Socket socket) : channel(std::move(socket)) {}
+    Channel channel;
+    Batch batch;
+    bool begun = false;  // part of a question is there
+  };
+  // Answers what has come as far as nothing must be waited for. False: there is more to send, or to
+  // answer.
+  bool take(MapListener listener, Client& client);
   void answer(MapListener listener, std::string_view octets, SteadyTime now, Batch& batch);
   void answer_one(MapListener listener, std::string_view payload, SteadyTime now, Batch& batch);
   asio::awaitable<IoResult<void>> send(Channel& channel, Batch& batch);

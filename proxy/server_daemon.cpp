@@ -1,5 +1,6 @@
 #include "proxy/server_daemon.h"
 
+#include <malloc.h>
 #include <sysexits.h>
 
 #include <boost/asio/post.hpp>
@@ -212,6 +213,8 @@ void Daemon::tell_status() {
   if (ready() && !told_ready_) {
     told_ready_ = true;
     notify::ready(status_text());
+    // What was only needed to start goes back to the system.
+    ::malloc_trim(0);
     base::log_info("", "ready");
   } else {
     notify::status(status_text());

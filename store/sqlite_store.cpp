@@ -114,7 +114,10 @@ Outcome prepare_schema(Database& db, const std::string& file) {
   if (!*row || check->text(0) != "ok") {
     return base::fail(file + ": is damaged: " + check->text(0));
   }
-  return bring_up_to_date(db, *version);
+  auto done = bring_up_to_date(db, *version);
+  if (!done) return done;
+  // The pages of the check are not wanted again.
+  return db.execute("PRAGMA shrink_memory");
 }
 
 }  // namespace
