@@ -176,7 +176,9 @@ class Chain {
       return false;
     }
     result_.first_seq = line.link->seq;
+    result_.first_prev = line.link->prev;
     result_.first_time = line.link->time;
+    result_.first_file = line.file;
     return true;
   }
 
@@ -187,6 +189,7 @@ class Chain {
     ChainLine end = before_;
     if (result_.records == 0 && files_.size() > 0) end.file = files_.path(files_.size() - 1);
     ++end.number;
+    result_.ends_early = true;
     result_.bad = at(end, missing(result_.head.seq + 1, known_->seq) + " at the end");
   }
 
@@ -209,6 +212,32 @@ Verification verify(LogFiles files, const std::optional<Head>& known) {
 Verification verify(std::span<const std::filesystem::path> files,
                     const std::optional<Head>& known) {
   return verify(LogFiles::named({files.begin(), files.end()}), known);
+}
+
+void compare_beginning(Verification& result, const Head& removed,
+                       const std::optional<Head>& known) {
+  if (result.records == 0) {
+    if (!result.ends_early || !known) return;
+    if (known->seq > removed.seq) {
+      result.bad->why = missing(removed.seq + 1, known->seq) + " at the end";
+      return;
+    }
+    result.bad.reset();
+    result.ends_early = false;
+    return;
+  }
+  const BadRecord place{result.first_file, 1, ""};
+  if (result.first_seq > removed.seq + 1) {
+    result.beginning = place;
+    result.beginning->why = missing(removed.seq + 1, result.first_seq - 1) + " at the beginning; " +
+                            (removed.seq == 0 ? "retention has removed none"
+                                              : "retention has removed none behind " +
+                                                    record(removed.seq));
+  } else if (result.first_seq == removed.seq + 1 && result.first_prev != removed.hash) {
+    result.beginning = place;
+    result.beginning->why = "prev is not the hash of " + record(removed.seq) +
+                            ", the last one that retention removed";
+  }
 }
 
 }  // namespace audit

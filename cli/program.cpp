@@ -87,6 +87,7 @@ int program(int argc, char** argv, const base::Clock& clock) {
       return proxy::policy_command(config, clock, request);
     };
     world.known_head = proxy::known_head;
+    world.known_removed = proxy::known_removed;
     world.doctor = [&clock](const config::Config& config,
                             const proxy::DoctorQuestions& questions) {
       return proxy::examine(config, clock, questions);
