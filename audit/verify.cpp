@@ -226,18 +226,19 @@ void compare_beginning(Verification& result, const Head& removed,
     result.ends_early = false;
     return;
   }
-  const BadRecord place{result.first_file, 1, ""};
+  std::string why;
   if (result.first_seq > removed.seq + 1) {
-    result.beginning = place;
-    result.beginning->why = missing(removed.seq + 1, result.first_seq - 1) + " at the beginning; " +
-                            (removed.seq == 0 ? "retention has removed none"
-                                              : "retention has removed none behind " +
-                                                    record(removed.seq));
+    why = missing(removed.seq + 1, result.first_seq - 1);
+    why += " at the beginning; retention has removed none";
+    if (removed.seq > 0) why += " behind " + record(removed.seq);
   } else if (result.first_seq == removed.seq + 1 && result.first_prev != removed.hash) {
-    result.beginning = place;
-    result.beginning->why = "prev is not the hash of " + record(removed.seq) +
-                            ", the last one that retention removed";
+    why = "prev is not the hash of ";
+    why += record(removed.seq);
+    why += ", the last one that retention removed";
+  } else {
+    return;
   }
+  result.beginning = BadRecord{result.first_file, 1, std::move(why)};
 }
 
 }  // namespace audit

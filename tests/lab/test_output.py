@@ -13,13 +13,13 @@ import threading
 
 from lab.case import LabCase, main
 from lab.check import on_terminal
-from lab.sternpost import SANITIZER, binary
+from lab.sternpost import SANITIZER, Sternpost, binary
 
 LOST = "sternpost: not all of the output could be written\n"
 BROKEN = (*SANITIZER, "terminate called", "internal error", "what():")
 PIPE = 4096             # octets that the small pipe holds: the least there is
 COLOUR = r"\x1b\[[\d;]*m"
-COLOURED = {"check", "own", "doctor", "policy"}
+COLOURED = {"check", "own", "doctor", "policy lint"}
 
 
 def leaves(words=()):
@@ -169,6 +169,8 @@ class Output(LabCase):
         filled = 0
         for words, status, size in self.each():
             filled += size > 2 * PIPE
+            if size <= 2 * PIPE and "--json" in words:
+                continue
             if size <= 2 * PIPE:    # all of it may be in the pipe before the reader leaves
                 process, reader = self.leaving(words, ignored=False)
                 got, err = self.ended(process, words)
@@ -199,6 +201,24 @@ class Output(LabCase):
                 else:
                     self.assertIn(got, (1, 75), f"{words}: {err}")
 
+    def test_zz_without_the_daemon(self):
+        asked = ("report", "policy", "audit")
+        self.assertEqual(self.sternpost.stop(), 0)
+        try:
+            for words in [tuple(command.split()) + tuple(forms[0])
+                          for command, forms in self.plans.items()]:
+                if words[0] not in asked or words[:2] == ("policy", "purge"):
+                    continue
+                process = self.start(words, subprocess.PIPE)
+                out, err = process.communicate(timeout=60)
+                self.assertIn(process.returncode, (0, 1), f"{words}: {err.decode()}")
+                got, err = self.ended(self.full(words), words)
+                self.assertEqual((got, err.endswith(LOST)),
+                                 (75, True) if out else (process.returncode, False),
+                                 f"{words}: {err}")
+        finally:
+            self.sternpost.start()
+
     def full(self, words):
         """The command with a device as its standard output that takes nothing."""
         with open("/dev/full", "wb") as full:
@@ -217,19 +237,46 @@ class Output(LabCase):
             if "--json" in words or words[:2] == ("policy", "purge") or self.files["log"] in words:
                 continue
             for env in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"}):
-                if words[0] not in COLOURED and "TERM" not in env:
+                if not COLOURED & {words[0], " ".join(words[:2])} and "TERM" not in env:
                     continue
                 got, shown = on_terminal(self.sternpost, *words, env=env)
                 self.assertEqual(got, status, f"{words}: {shown}")
                 for word in BROKEN:
                     self.assertNotIn(word, shown, words)
                 if not env and re.search(COLOUR, shown):
-                    coloured.add(words[0])
+                    coloured |= COLOURED & {words[0], " ".join(words[:2])}
                 if "NO_COLOR" in env:
                     self.assertNotRegex(shown, COLOUR, words)
                 if "TERM" in env:
                     self.assertNotIn("\x1b", shown, words)
         self.assertEqual(coloured, COLOURED)
+
+
+class Closed(LabCase):
+    """A daemon whose parent closed its standard streams, where its operational log goes."""
+
+    begins = False
+
+    @classmethod
+    def publish(cls, lab):
+        cls.good = lab.domain("good.example", {"tlsa": "3 1 1"})
+
+    def test_nothing_else_gets_their_descriptors(self):
+        for number, closed in enumerate(("2>&-", "<&- >&- 2>&-")):
+            made = Sternpost(self.lab.path(f"closed{number}"), self.lab)
+            made.argv = ["sh", "-c", f'exec "$@" {closed}', "sh", made.binary(), "serve", "-c",
+                         made.config_file]
+            made.start()
+            try:
+                self.lmtp(self.good.rcpt)
+                self.assertTrue(made.wait_records(domain="good.example", event="delivery"))
+                held = [os.readlink(f"/proc/{made.pid}/fd/{fd}") for fd in (0, 1, 2)]
+            finally:
+                self.assertEqual(made.stop(), 0)
+            self.assertIsNone(made.chain_error())
+            self.assertEqual(held[2], "/dev/null")
+            if ">&- 2" in closed:
+                self.assertEqual(held[:2], ["/dev/null", "/dev/full"])
 
 
 if __name__ == "__main__":
