@@ -169,7 +169,7 @@ std::optional<FirstLine> read_first_line(const std::filesystem::path& file) {
   if (end == std::string::npos) return std::nullopt;
   const std::optional<Link> link = parse_link(std::string_view(line).substr(0, end));
   if (!link) return std::nullopt;
-  return FirstLine{link->seq, link->time};
+  return FirstLine{link->seq, link->prev, link->time};
 }
 
 base::Result<std::uint64_t, base::Error> read_last_number(const std::filesystem::path& file) {
@@ -180,6 +180,13 @@ base::Result<std::uint64_t, base::Error> read_last_number(const std::filesystem:
   ::close(fd);
   if (!tail) return base::fail(file.string() + ": " + tail.error().text);
   return tail->head ? tail->head->seq : 0;
+}
+
+std::string file_stamp(base::WallTime time) {
+  std::string text = rfc3339(time);
+  std::erase(text, '-');
+  std::erase(text, ':');
+  return text.substr(0, 15) + "Z";
 }
 
 std::filesystem::path rotated_name(const std::filesystem::path& current, const std::string& stamp,

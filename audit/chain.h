@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace audit {
@@ -28,6 +29,20 @@ class ChainHead {
   // nullopt: none was ever saved.
   virtual base::Result<std::optional<Head>, base::Error> load() = 0;
   virtual base::Result<void, base::Error> save(const Head& head) = 0;
+  // The last record of the log `file` that retention removed; seq 0: none was. nullopt: nothing is
+  // stored of that log. Kept by retention.cpp; a store without it leaves both as they are.
+  virtual base::Result<std::optional<Head>, base::Error> load_removed(
+      const std::filesystem::path& file) {
+    (void)file;
+    return std::optional<Head>();
+  }
+  // Returns when it is on disk.
+  virtual base::Result<void, base::Error> save_removed(const std::filesystem::path& file,
+                                                       const Head& removed) {
+    (void)file;
+    (void)removed;
+    return {};
+  }
 };
 
 // What a file ends with.
@@ -54,6 +69,7 @@ bool is_compressed(const std::filesystem::path& file);  // by its name, "….gz"
 // The first record of a file, compressed or not; nullopt where it has none.
 struct FirstLine {
   std::uint64_t seq = 0;
+  std::string prev;  // empty: null
   std::string time;
 };
 std::optional<FirstLine> read_first_line(const std::filesystem::path& file);
@@ -61,6 +77,8 @@ std::optional<FirstLine> read_first_line(const std::filesystem::path& file);
 // The number of the file's last record; 0 where the file is not there or has none.
 base::Result<std::uint64_t, base::Error> read_last_number(const std::filesystem::path& file);
 
+// "20260101T000000Z"
+std::string file_stamp(base::WallTime time);
 // "…/enforcement.jsonl" rotated at "20260101T000000Z": "…/enforcement-20260101T000000Z.jsonl";
 // `number` over 1 sets one apart that was rotated within the same second.
 std::filesystem::path rotated_name(const std::filesystem::path& current, const std::string& stamp,

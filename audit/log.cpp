@@ -46,6 +46,7 @@ class FileLog final : public EnforcementLog {
     const std::lock_guard lock(mutex_);
     return head_;
   }
+  std::optional<Head> removed() const override { return writer_.removed(); }
 
  private:
   void run();

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "audit/chain.h"
@@ -80,6 +81,8 @@ class EnforcementLog {
   virtual bool healthy() const = 0;
   virtual std::uint64_t dropped() const = 0;
   virtual Head head() const = 0;
+  // The last record that retention removed; seq 0: none was. nullopt: not known.
+  virtual std::optional<Head> removed() const { return std::nullopt; }
 
  protected:
   // Takes over one line's promise already counted in `promised`.

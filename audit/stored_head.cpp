@@ -36,6 +36,23 @@ base::Result<std::optional<Head>, base::Error> head_from_store(
   return head;
 }
 
+std::optional<Head> parse_removed(std::string_view text) {
+  if (text == "0:") return Head{};
+  return parse_head(text);
+}
+
+base::Result<std::optional<Head>, base::Error> removed_from_store(
+    const std::optional<std::string>& value, const std::filesystem::path& file) {
+  if (!value) return std::optional<Head>();
+  const std::size_t space = value->find(' ');
+  auto removed = parse_removed(std::string_view(*value).substr(0, space));
+  if (!removed || space == std::string::npos) {
+    return base::fail("what the store says that retention removed is not readable");
+  }
+  if (value->substr(space + 1) != file.string()) return std::optional<Head>();
+  return removed;
+}
+
 base::Result<std::optional<Head>, base::Error> StoredHead::load() {
   auto text = store_.value(head_key);
   if (!text) return base::fail(std::move(text.error()));
@@ -45,6 +62,19 @@ base::Result<std::optional<Head>, base::Error> StoredHead::load() {
 base::Result<void, base::Error> StoredHead::save(const Head& head) {
   store_.put_value(head_key, std::to_string(head.seq) + " " + head.hash);
   return {};
+}
+
+base::Result<std::optional<Head>, base::Error> StoredHead::load_removed(
+    const std::filesystem::path& file) {
+  auto text = store_.value(removed_key);
+  if (!text) return base::fail(std::move(text.error()));
+  return removed_from_store(*text, file);
+}
+
+base::Result<void, base::Error> StoredHead::save_removed(const std::filesystem::path& file,
+                                                         const Head& removed) {
+  store_.put_value(removed_key, text_of(removed) + " " + file.string());
+  return store_.flush();
 }
 
 }  // namespace audit

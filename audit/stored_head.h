@@ -1,5 +1,6 @@
-// The head of the enforcement log's chain as a value of the store, and as words: "SEQ:HASH". Used
-// by proxy/, which gives it to the log, and by `audit verify`, which compares it.
+// The head of the enforcement log's chain, and up to where retention removed it, as values of the
+// store, and as words: "SEQ:HASH". Used by proxy/, which gives them to the log, and by `audit
+// verify`, which compares them.
 #pragma once
 
 #include <optional>
@@ -12,6 +13,7 @@
 namespace audit {
 
 inline constexpr const char* head_key = "audit.head";  // in the store
+inline constexpr const char* removed_key = "audit.removed";
 
 // "4711:6e34…": the number and 64 hex digits. nullopt where `text` is none; 0 is no number.
 std::optional<Head> parse_head(std::string_view text);
@@ -21,11 +23,21 @@ std::string text_of(const Head& head);
 base::Result<std::optional<Head>, base::Error> head_from_store(
     const std::optional<std::string>& value);
 
+// The last record that was removed: as text_of writes it, "0:" where none was.
+std::optional<Head> parse_removed(std::string_view text);
+// "SEQ:HASH FILE", as it lies in the store; nullopt where there is none, or it is of another log.
+base::Result<std::optional<Head>, base::Error> removed_from_store(
+    const std::optional<std::string>& value, const std::filesystem::path& file);
+
 class StoredHead final : public ChainHead {
  public:
   explicit StoredHead(store::Store& store) : store_(store) {}
   base::Result<std::optional<Head>, base::Error> load() override;
   base::Result<void, base::Error> save(const Head& head) override;
+  base::Result<std::optional<Head>, base::Error> load_removed(
+      const std::filesystem::path& file) override;
+  base::Result<void, base::Error> save_removed(const std::filesystem::path& file,
+                                               const Head& removed) override;
 
  private:
   store::Store& store_;

@@ -176,7 +176,9 @@ class Chain {
       return false;
     }
     result_.first_seq = line.link->seq;
+    result_.first_prev = line.link->prev;
     result_.first_time = line.link->time;
+    result_.first_file = line.file;
     return true;
   }
 
@@ -187,6 +189,7 @@ class Chain {
     ChainLine end = before_;
     if (result_.records == 0 && files_.size() > 0) end.file = files_.path(files_.size() - 1);
     ++end.number;
+    result_.ends_early = true;
     result_.bad = at(end, missing(result_.head.seq + 1, known_->seq) + " at the end");
   }
 
@@ -209,6 +212,33 @@ Verification verify(LogFiles files, const std::optional<Head>& known) {
 Verification verify(std::span<const std::filesystem::path> files,
                     const std::optional<Head>& known) {
   return verify(LogFiles::named({files.begin(), files.end()}), known);
+}
+
+void compare_beginning(Verification& result, const Head& removed,
+                       const std::optional<Head>& known) {
+  if (result.records == 0) {
+    if (!result.ends_early || !known) return;
+    if (known->seq > removed.seq) {
+      result.bad->why = missing(removed.seq + 1, known->seq) + " at the end";
+      return;
+    }
+    result.bad.reset();
+    result.ends_early = false;
+    return;
+  }
+  std::string why;
+  if (result.first_seq > removed.seq + 1) {
+    why = missing(removed.seq + 1, result.first_seq - 1);
+    why += " at the beginning; retention has removed none";
+    if (removed.seq > 0) why += " behind " + record(removed.seq);
+  } else if (result.first_seq == removed.seq + 1 && result.first_prev != removed.hash) {
+    why = "prev is not the hash of ";
+    why += record(removed.seq);
+    why += ", the last one that retention removed";
+  } else {
+    return;
+  }
+  result.beginning = BadRecord{result.first_file, 1, std::move(why)};
 }
 
 }  // namespace audit

@@ -1,7 +1,8 @@
 // verify: reads the files of an enforcement log in the order of the chain and finds the first line
 // that was altered, inserted, left out or moved. A hash tells of a change only at the line behind
 // it: which of the two it is, the lines that follow tell. The oldest file may begin anywhere,
-// because retention deletes. Reads only. Called by tests and by `audit verify`.
+// because retention deletes: compare_beginning() says whether it did. Reads only. Called by tests
+// and by `audit verify`.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,8 @@ struct BadRecord {
 struct Verification {
   std::uint64_t records = 0;
   std::uint64_t first_seq = 0;  // 0: no record at all
+  std::string first_prev;       // its hash of the one before it; empty: null
+  std::filesystem::path first_file;
   std::string first_time;       // RFC 3339, as it stands in the record
   std::string last_time;
   std::size_t files = 0;        // that were read
@@ -35,6 +38,10 @@ struct Verification {
   Head head;                    // of the last good record
   // The last file's last line has no newline: it is being written, or a kill tore it. Not judged.
   std::optional<BadRecord> torn;
+  // `bad` is that the chain ends before the known head.
+  bool ends_early = false;
+  // What is wrong with where the chain begins; it may be whole from there on.
+  std::optional<BadRecord> beginning;
   // The known head is older than all that is here, so that it says nothing about it.
   bool head_is_older = false;
   // A file could not be read: what was found holds for those before it.
@@ -46,6 +53,12 @@ struct Verification {
 Verification verify(LogFiles files, const std::optional<Head>& known = std::nullopt);
 Verification verify(std::span<const std::filesystem::path> files,
                     const std::optional<Head>& known = std::nullopt);
+
+// Whether the chain begins behind `removed`, the last record that retention removed (seq 0: none).
+// To be asked for after the reading, since retention may go on meanwhile: it is told before it
+// deletes. With no record left, tells an end that retention reached from one that was cut off.
+void compare_beginning(Verification& result, const Head& removed,
+                       const std::optional<Head>& known);
 
 // A line as the chain sees it.
 struct ChainLine {

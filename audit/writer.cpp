@@ -18,14 +18,6 @@ using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t batch_limit = 1 << 20;
 
-// "20260101T000000Z"
-std::string stamp_of(base::WallTime time) {
-  std::string text = rfc3339(time);
-  std::erase(text, '-');
-  std::erase(text, ':');
-  return text.substr(0, 15) + "Z";
-}
-
 void note(std::string& notes, const std::string& text) {
   if (!notes.empty()) notes += "; ";
   notes += text;
@@ -51,7 +43,11 @@ bool copy_rest(int fd, std::uint64_t from, std::uint64_t size, const std::string
 
 Writer::Writer(const LogOptions& options, ChainHead& store, const base::Clock& clock,
                Budget& budget)
-    : options_(options), store_(store), clock_(clock), budget_(budget) {}
+    : options_(options),
+      store_(store),
+      clock_(clock),
+      budget_(budget),
+      retention_(options, store) {}
 
 void Writer::complain(const std::string& text) {
   const auto now = Steady::now();
@@ -69,14 +65,19 @@ std::int64_t Writer::period_of(base::WallTime time) const {
 
 base::Result<std::string, base::Error> Writer::open() {
   auto known = store_.load();
-  if (known) {
-    saved_ = known->value_or(Head{});
-    return attach(*known, Known::stored);
-  }
-  // The store cannot be read: the file alone says where the chain stands.
-  auto notes = attach(std::nullopt, Known::stored);
+  std::optional<Head> stored;
+  if (known) stored = *known;
+  saved_ = stored.value_or(Head{});
+  auto removed = retention_.load();
+  auto notes = attach(stored, Known::stored);
   if (!notes) return notes;
-  note(*notes, "the stored head could not be read: " + known.error().text);
+  if (!known) {
+    // The store cannot be read: the file alone says where the chain stands.
+    note(*notes, "the stored head could not be read: " + known.error().text);
+    return notes;
+  }
+  if (removed) removed = retention_.begin(head_);
+  if (!removed) complain("what retention removed is not known: " + removed.error().text);
   return notes;
 }
 
@@ -108,7 +109,7 @@ base::Result<Tail, base::Error> Writer::repair(std::uint64_t known_seq, std::str
       note(notes, "the newline missing from the last line was added");
       return read_tail(file_->fd(), known_seq);
     }
-    const std::string aside = options_.path.string() + ".torn-" + stamp_of(clock_.wall());
+    const std::string aside = options_.path.string() + ".torn-" + file_stamp(clock_.wall());
     const bool kept = copy_rest(file_->fd(), tail->whole, tail->size, aside);
     auto cut = file_->cut(tail->whole);
     if (!cut) return base::fail(cut.error());
@@ -141,8 +142,12 @@ void Writer::compare(const Tail& tail, const std::optional<Head>& known, Known s
     return;
   }
   if (known->seq > head_.seq) {
-    note(notes, "records " + std::to_string(head_.seq + 1) + " to " + std::to_string(known->seq) +
-                    " are missing from the file");
+    // All of them may be past their retention, where no mail came for as long.
+    const std::uint64_t last = std::max(head_.seq, retention_.removed().value_or(Head{}).seq);
+    if (known->seq > last) {
+      note(notes, "records " + std::to_string(last + 1) + " to " + std::to_string(known->seq) +
+                      " are missing from the file");
+    }
     head_ = *known;
   } else if (tail.hash_of_known && *tail.hash_of_known != known->hash) {
     note(notes, "record " + std::to_string(known->seq) + " is not the one that was written");
@@ -179,7 +184,8 @@ std::string Writer::maintain() {
   if (budget_.healthy && period_of(now) > period_ && steady >= rotate_due_) rotate(now);
   if (steady >= expire_due_) {
     expire_due_ = steady + std::chrono::hours(1);
-    expire(now);
+    auto expired = retention_.expire(now, head_);
+    if (!expired) complain("retention waits for the store: " + expired.error().text);
   }
   extend();
   return notes;
@@ -207,7 +213,7 @@ void Writer::rotate(base::WallTime now) {
   // Promises made on the old file must hold on the new one: the smaller window first, then look.
   const auto window = static_cast<std::int64_t>(std::min(next->window(), file_->window()));
   budget_.window = window;
-  if (!extended || budget_.promised->load() > window || !swap_files(stamp_of(now))) {
+  if (!extended || budget_.promised->load() > window || !swap_files(file_stamp(now))) {
     (void)::unlink(next_name(options_.path).c_str());
     publish_window();
     return complain("rotation: no space for a new file, or no right to rename");
@@ -235,17 +241,6 @@ bool Writer::swap_files(const std::string& stamp) {
     if (errno != EEXIST) return false;
   }
   return false;
-}
-
-void Writer::expire(base::WallTime now) {
-  if (options_.retention.count() <= 0) return;
-  const std::string oldest = stamp_of(now - options_.retention);
-  for (const RotatedFile& file : rotated_files(options_.path)) {
-    if (file.stamp >= oldest) continue;
-    if (::unlink(file.path.c_str()) == 0) {
-      base::log_info("", "enforcement log: " + file.path.string() + " is past its retention");
-    }
-  }
 }
 
 // ---- writing ------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // Writer: the one thread's part of the enforcement log: numbers and chains lines, writes them in
-// batches, keeps the window of promised space, rotates, deletes what is past its retention, saves
-// the head. Single-threaded but for Budget. Log.cpp owns one and calls it.
+// batches, keeps the window of promised space, rotates, has retention.cpp delete what is past its
+// time, saves the head. Single-threaded but for Budget and removed(). Log.cpp owns one.
 #pragma once
 
 #include <atomic>
@@ -14,6 +14,7 @@
 #include "audit/hash.h"
 #include "audit/log.h"
 #include "audit/record.h"
+#include "audit/retention.h"
 #include "base/clock.h"
 
 namespace audit {
@@ -50,6 +51,7 @@ class Writer {
   void close();  // sync, give the window back, save the head
 
   const Head& head() const { return head_; }
+  std::optional<Head> removed() const { return retention_.removed(); }  // from any thread
   // To the operational log, at most once a minute.
   void complain(const std::string& text);
 
@@ -61,7 +63,6 @@ class Writer {
                std::string& notes);
   void rotate(base::WallTime now);
   bool swap_files(const std::string& stamp);
-  void expire(base::WallTime now);
   void publish_window() { budget_.window = static_cast<std::int64_t>(file_->window()); }
   std::int64_t period_of(base::WallTime time) const;
 
@@ -69,6 +70,7 @@ class Writer {
   ChainHead& store_;
   const base::Clock& clock_;
   Budget& budget_;
+  Retention retention_;
   Sha256 sha_;
   std::unique_ptr<LogFile> file_;
   Head head_;

@@ -182,6 +182,10 @@ std::optional<audit::Query> query_of(const AuditQuery& options, const Terminal& 
       !take_domains(options.domains, query.domains, terminal)) {
     return std::nullopt;
   }
+  if (query.since && query.until && *query.until < *query.since) {
+    terminal.err << "--until ends before --since begins: no record can be in between\n";
+    return std::nullopt;
+  }
   query.events = options.events;
   query.verdicts = options.verdicts;
   query.protections = options.protections;

@@ -18,7 +18,10 @@ namespace {
 struct Task {
   audit::LogFiles files;
   std::optional<audit::Head> known;
-  std::string trouble;  // why no head is known although one may be
+  std::string trouble;  // why what is known besides the log cannot be had
+  std::shared_ptr<const config::Config> config;       // null: files were named
+  std::optional<audit::Head> removed = std::nullopt;  // by retention
+  bool given = false;                                 // `known`, by --head
 };
 
 ordered_json place_json(const std::optional<audit::BadRecord>& place) {
@@ -38,8 +41,10 @@ ordered_json head_json(const std::optional<audit::Head>& head) {
 void print_json(const audit::Verification& result, const Task& task, std::ostream& out) {
   ordered_json reply;
   reply["schema"] = 1;
-  reply["whole"] = !result.bad && !result.unreadable && !result.head_is_older;
+  reply["whole"] =
+      !result.bad && !result.beginning && !result.unreadable && !result.head_is_older;
   reply["bad"] = place_json(result.bad);
+  reply["beginning"] = place_json(result.beginning);
   reply["unreadable"] = nullptr;
   if (result.unreadable) reply["unreadable"] = *result.unreadable;
   reply["torn"] = place_json(result.torn);
@@ -50,15 +55,19 @@ void print_json(const audit::Verification& result, const Task& task, std::ostrea
   reply["last_time"] = result.last_time;
   reply["head"] = head_json(result.head);
   reply["known_head"] = head_json(task.known);
+  reply["known_removed"] = nullptr;
+  if (task.removed) reply["known_removed"] = task.removed->seq;
   reply["known_head_is_older"] = result.head_is_older;
   out << in_ascii(reply, 2) << '\n';
 }
 
 void print_text(const audit::Verification& result, const Task& task, std::ostream& out) {
+  if (result.beginning) out << tlsrpt::without_controls(result.beginning->str()) << '\n';
   if (result.bad) {
     out << tlsrpt::without_controls(result.bad->str()) << '\n';
     return;
   }
+  if (result.unreadable && result.records == 0) return;  // nothing is whole that was not read
   out << counted(result.records, "record", "records") << " in "
       << counted(result.files, "file", "files");
   if (result.records > 0) {
@@ -66,7 +75,8 @@ void print_text(const audit::Verification& result, const Task& task, std::ostrea
         << tlsrpt::without_controls(result.first_time) << " to "
         << tlsrpt::without_controls(result.last_time);
   }
-  out << (result.unreadable ? ": the chain is whole so far" : ": the chain is whole");
+  out << (result.unreadable ? ": the chain is whole so far" : ": the chain is whole")
+      << (result.beginning ? " from there on" : "");
   if (result.head_is_older) {
     out << " in itself, but may be another one than that of record " << task.known->seq;
   } else if (task.known && !result.unreadable) {
@@ -78,16 +88,21 @@ void print_text(const audit::Verification& result, const Task& task, std::ostrea
 
 void print_notes(const audit::Verification& result, const Task& task, std::ostream& err) {
   if (result.unreadable) err << tlsrpt::without_controls(*result.unreadable) << '\n';
+  if (result.unreadable && result.records == 0) return;
   if (result.torn) {
     err << tlsrpt::without_controls(result.torn->str()) << ", and is not judged\n";
   }
   if (!task.trouble.empty()) {
-    err << "the head of the chain cannot be had: " << tlsrpt::without_controls(task.trouble)
-        << '\n';
+    err << "what is known of the chain besides the log cannot be had: "
+        << tlsrpt::without_controls(task.trouble) << '\n';
   }
   if (!task.known) {
     err << "no head is known to compare with: records cut off at the end would not show "
            "(--head SEQ:HASH)\n";
+  }
+  if (task.config && task.known && !task.removed && task.trouble.empty()) {
+    err << "it is not known what retention removed: records cut off at the beginning would not "
+           "show, until the daemon, or who may read the store, tells\n";
   }
   if (result.head_is_older) {
     err << "the known head is older than all records here, so that nothing shows whether they go "
@@ -114,7 +129,7 @@ std::optional<Task> configured_task(const AuditVerify& options, const std::strin
     }
   }
   auto files = audit::LogFiles::of(config->log.enforcement);
-  if (files) return Task{std::move(*files), std::move(known), std::move(trouble)};
+  if (files) return Task{std::move(*files), std::move(known), std::move(trouble), config};
   status = exit_unavailable;
   terminal.err << tlsrpt::without_controls(files.error().text) << '\n';
   if (known) {
@@ -122,6 +137,19 @@ std::optional<Task> configured_task(const AuditVerify& options, const std::strin
     status = exit_no;
   }
   return std::nullopt;
+}
+
+// Asked for when all was read: retention may delete meanwhile, and tells so before.
+void judge_beginning(audit::Verification& result, Task& task, const World& world) {
+  if (!task.config || !world.known_removed) return;
+  auto removed = world.known_removed(*task.config);
+  if (!removed) {
+    // Who gives the head asks for no more than the files and that.
+    if (!task.given) task.trouble = removed.error().text;
+    return;
+  }
+  task.removed = *removed;
+  if (task.removed) audit::compare_beginning(result, *task.removed, task.known);
 }
 
 }  // namespace
@@ -166,17 +194,19 @@ int audit_verify(const AuditVerify& options, const std::string& file, const Term
     task = configured_task(options, file, terminal, world, status);
     if (!task) return status;
   } else {
-    task = Task{audit::LogFiles::sorted({options.files.begin(), options.files.end()}), {}, {}};
+    task = Task{audit::LogFiles::sorted({options.files.begin(), options.files.end()}), {}, {}, {}};
   }
   if (given) task->known = given;
-  const audit::Verification result = audit::verify(std::move(task->files), task->known);
+  task->given = given.has_value();
+  audit::Verification result = audit::verify(std::move(task->files), task->known);
+  judge_beginning(result, *task, world);
   if (options.json) {
     print_json(result, *task, terminal.out);
   } else {
     print_text(result, *task, terminal.out);
   }
   print_notes(result, *task, terminal.err);
-  if (result.bad) return exit_no;
+  if (result.bad || result.beginning) return exit_no;
   if (result.unreadable) return exit_unavailable;
   return task->trouble.empty() && !result.head_is_older ? exit_fine : exit_tempfail;
 }

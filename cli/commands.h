@@ -68,6 +68,10 @@ struct World {
   std::function<base::Result<std::optional<audit::Head>, proxy::DaemonError>(
       const config::Config& config)>
       known_head;
+  // The last one that retention removed from it.
+  std::function<base::Result<std::optional<audit::Head>, proxy::DaemonError>(
+      const config::Config& config)>
+      known_removed;
   std::function<std::vector<proxy::Finding>(const config::Config& config,
                                             const proxy::DoctorQuestions& questions)>
       doctor;

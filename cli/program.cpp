@@ -1,8 +1,10 @@
 #include "cli/program.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -57,9 +59,20 @@ std::string output_of(const std::string& command) {
   return output;
 }
 
+// A standard descriptor that the parent closed must not become that of a file or a connection,
+// which would get what is meant for people. Output that goes nowhere is told: the device is full.
+void hold_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
+    // Gets the lowest number that is free, which is this one.
+    (void)::open(descriptor == STDOUT_FILENO ? "/dev/full" : "/dev/null", O_RDWR);
+  }
+}
+
 }  // namespace
 
 int program(int argc, char** argv, const base::Clock& clock) {
+  hold_standard_descriptors();
   try {
     const std::string named = variable("STERNPOST_CONFIG");
     World world;
@@ -87,6 +100,7 @@ int program(int argc, char** argv, const base::Clock& clock) {
       return proxy::policy_command(config, clock, request);
     };
     world.known_head = proxy::known_head;
+    world.known_removed = proxy::known_removed;
     world.doctor = [&clock](const config::Config& config,
                             const proxy::DoctorQuestions& questions) {
       return proxy::examine(config, clock, questions);

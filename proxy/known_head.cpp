@@ -14,37 +14,66 @@ using Known = base::Result<std::optional<audit::Head>, DaemonError>;
 constexpr std::chrono::seconds daemon_wait{10};
 constexpr std::chrono::milliseconds busy_timeout{2000};
 
-Known from_store(const config::Config& config) {
+DaemonError cannot(const base::Error& why) { return {true, why.text, EX_TEMPFAIL}; }
+
+base::Result<std::optional<std::string>, DaemonError> stored(const config::Config& config,
+                                                             const char* key) {
   const config::Path file = config.store.sqlite_file();
   std::error_code error;
-  if (!std::filesystem::exists(file, error) && !error) return std::optional<audit::Head>();
-  const auto cannot = [](const base::Error& why) {
-    return base::fail(DaemonError{true, why.text, EX_TEMPFAIL});
-  };
+  if (!std::filesystem::exists(file, error) && !error) return std::optional<std::string>();
   auto store = store::SqliteReader::open(file.string(), busy_timeout);
-  if (!store) return cannot(store.error());
-  auto value = (*store)->value(audit::head_key);
-  if (!value) return cannot(value.error());
-  auto head = audit::head_from_store(*value);
-  if (!head) return cannot(head.error());
-  return *head;
+  if (!store) return base::fail(cannot(store.error()));
+  auto value = (*store)->value(key);
+  if (!value) return base::fail(cannot(value.error()));
+  return *value;
+}
+
+base::Result<nlohmann::json, DaemonError> daemon_status(const config::Config& config) {
+  nlohmann::json request;
+  request["command"] = "status";
+  return ask_daemon(config.server.control, request, daemon_wait);
+}
+
+// A text of the daemon's answer; nullopt where it has none, or writes another log.
+std::optional<std::string> text_in(const nlohmann::json& reply, const char* key,
+                                   const config::Config& config) {
+  const auto log = reply.find("log");
+  const auto text = reply.find(key);
+  if (log == reply.end() || *log != config.log.enforcement.string()) return std::nullopt;
+  if (text == reply.end() || !text->is_string()) return std::nullopt;
+  return text->get<std::string>();
 }
 
 }  // namespace
 
 Known known_head(const config::Config& config) {
-  nlohmann::json request;
-  request["command"] = "status";
-  auto reply = ask_daemon(config.server.control, request, daemon_wait);
-  if (!reply) {
-    if (reply.error().not_running) return from_store(config);
-    return base::fail(std::move(reply.error()));
+  const auto reply = daemon_status(config);
+  if (reply) {
+    const auto text = text_in(*reply, "log_head", config);
+    if (!text) return std::optional<audit::Head>();
+    return audit::parse_head(*text);
   }
-  const auto log = reply->find("log");
-  const auto head = reply->find("log_head");
-  const bool ours = log != reply->end() && *log == config.log.enforcement.string();
-  if (!ours || head == reply->end() || !head->is_string()) return std::optional<audit::Head>();
-  return audit::parse_head(head->get<std::string>());
+  if (!reply.error().not_running) return base::fail(DaemonError(reply.error()));
+  const auto value = stored(config, audit::head_key);
+  if (!value) return base::fail(DaemonError(value.error()));
+  auto head = audit::head_from_store(*value);
+  if (!head) return base::fail(cannot(head.error()));
+  return *head;
+}
+
+Known known_removed(const config::Config& config) {
+  const auto reply = daemon_status(config);
+  if (reply) {
+    const auto text = text_in(*reply, "log_removed", config);
+    if (!text) return std::optional<audit::Head>();
+    return audit::parse_removed(*text);
+  }
+  if (!reply.error().not_running) return base::fail(DaemonError(reply.error()));
+  const auto value = stored(config, audit::removed_key);
+  if (!value) return base::fail(DaemonError(value.error()));
+  auto removed = audit::removed_from_store(*value, config.log.enforcement);
+  if (!removed) return base::fail(cannot(removed.error()));
+  return *removed;
 }
 
 }  // namespace proxy

@@ -1,5 +1,6 @@
-// The head of the enforcement log's chain, from who knows it besides the log: the running daemon,
-// or without one the store, which is only read. For `audit verify`.
+// The head of the enforcement log's chain, and the last record that retention removed, from who
+// knows them besides the log: the running daemon, or without one the store, which is only read. For
+// `audit verify`.
 #pragma once
 
 #include <optional>
@@ -13,5 +14,9 @@ namespace proxy {
 // nullopt: nobody knows one, as before the first start, or the daemon writes another log. An error:
 // one may be known, and cannot be had.
 base::Result<std::optional<audit::Head>, DaemonError> known_head(const config::Config& config);
+
+// The last record that retention removed from the configured log; seq 0: none was. nullopt: nobody
+// knows, as where an older Sternpost wrote last.
+base::Result<std::optional<audit::Head>, DaemonError> known_removed(const config::Config& config);
 
 }  // namespace proxy

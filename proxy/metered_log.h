@@ -21,6 +21,7 @@ class MeteredLog final : public audit::EnforcementLog {
   bool healthy() const override { return log_.healthy(); }
   std::uint64_t dropped() const override { return log_.dropped(); }
   audit::Head head() const override { return log_.head(); }
+  std::optional<audit::Head> removed() const override { return log_.removed(); }
 
  private:
   audit::EnforcementLog& log_;

@@ -32,6 +32,10 @@ json Daemon::status() const {
   const audit::Head head = services_->log().head();
   out["log_head"] = nullptr;
   if (head.seq > 0) out["log_head"] = audit::text_of(head);
+  out["log_removed"] = nullptr;
+  if (const auto removed = services_->log().removed()) {
+    out["log_removed"] = audit::text_of(*removed);
+  }
   out["policies"] = services_->sts().size();
   out["threads"] = server_->threads();
   out["sessions"] = services_->shared().sessions.load();

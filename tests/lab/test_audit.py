@@ -3,6 +3,7 @@
 rotations and compressed files, in a pipe and on a terminal."""
 
 import csv
+import glob
 import gzip
 import hashlib
 import io
@@ -207,6 +208,102 @@ class Audit(LabCase):
         self.assertEqual(int(reply["head"].partition(":")[0]),
                          reply["records"] + reply["first_seq"] - 1)
         self.assertIsNotNone(reply["known_head"])
+
+
+class Beginning(LabCase):
+    """What retention removed is not missing; what somebody cut off is, with its place."""
+
+    clocked = True
+    config = {"log": {"retention": "2d"}}
+
+    @classmethod
+    def publish(cls, lab):
+        cls.good = lab.domain("good.example", {"tlsa": "3 1 1"})
+
+    def rotated(self):
+        """The rotated files, oldest first."""
+        return sorted(glob.glob(self.sternpost.path("enforcement-*.jsonl*")))
+
+    def day(self):
+        """Mail on the next day, and the rotation that it brings."""
+        before = self.rotated()
+        self.sternpost.set_clock(days=1)
+        self.lmtp(self.good.rcpt)
+        wait_for(lambda: set(self.rotated()) - set(before), "a rotation")
+
+    def whole(self, first=None):
+        """What verify prints in JSON, which finds nothing."""
+        status, out, err = self.sternpost.run("audit", "verify", "--json")
+        found = json.loads(out)
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertEqual((found["whole"], found["beginning"]), (True, None), out)
+        if first is not None:
+            self.assertEqual((found["first_seq"], found["known_removed"]), (first, first - 1))
+        return found
+
+    def cut(self, first, place):
+        """verify says that the records before `first` are missing, and that the rest is whole."""
+        status, out, err = self.sternpost.run("audit", "verify")
+        self.assertEqual((status, err), (1, ""), out)
+        lines = out.splitlines()
+        self.assertTrue(lines[0].startswith(f"{place}:1: record"), out)
+        self.assertIn("missing at the beginning; retention has removed none", lines[0])
+        self.assertIn(f", {first} to ", lines[1])
+        self.assertIn("the chain is whole from there on and reaches record", lines[1])
+        # Of files that are named nobody knows where they begin.
+        status, out, _ = self.sternpost.run("audit", "verify", place)
+        self.assertEqual(status, 0, out)
+
+    def test_cut_by_retention_and_by_somebody(self):
+        self.lmtp(self.good.rcpt)
+        self.assertEqual(self.whole(1)["known_removed"], 0)
+        self.day()
+        oldest = self.rotated()[0]
+        with open(oldest, "rb") as file:
+            lines = file.readlines()
+        # Lines off the first file, and all of it, with the daemon and, by the store, without.
+        with open(oldest, "wb") as file:
+            file.writelines(lines[2:])
+        self.cut(3, oldest)
+        os.rename(oldest, oldest + ".aside")
+        self.cut(len(lines) + 1, self.sternpost.enforcement)
+        self.assertEqual(self.sternpost.stop(), 0)
+        self.cut(len(lines) + 1, self.sternpost.enforcement)
+        os.rename(oldest + ".aside", oldest)
+        self.cut(3, oldest)
+        with open(oldest, "wb") as file:
+            file.writelines(lines)
+        self.whole(1)
+        # Compressed by the operator.
+        with gzip.open(oldest + ".gz", "wb") as out:
+            out.writelines(lines)
+        os.remove(oldest)
+        self.whole(1)
+        self.sternpost.start()
+        self.whole(1)
+        # Retention: the compressed file goes, then others, and verify knows, over a restart too.
+        for _ in range(4):
+            self.day()
+        wait_for(lambda: not os.path.exists(oldest + ".gz"), "retention to delete")
+        found = self.whole()
+        self.assertGreater(found["known_removed"], len(lines) - 1)
+        self.assertEqual(found["first_seq"], found["known_removed"] + 1)
+        self.assertEqual(self.sternpost.stop(), 0)
+        self.assertEqual(self.whole()["known_removed"], found["known_removed"])
+        with open(self.rotated()[0], "rb") as file:
+            lines = file.readlines()
+        with open(self.rotated()[0], "wb") as file:
+            file.writelines(lines[1:])
+        self.cut(found["first_seq"] + 1, self.rotated()[0])
+        with open(self.rotated()[0], "wb") as file:
+            file.writelines(lines)
+        self.sternpost.start()
+
+    def test_verify_while_retention_deletes(self):
+        for _ in range(4):
+            self.day()
+            for _ in range(3):
+                self.whole()
 
 
 class WithoutDaemon(LabCase):

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -76,6 +77,29 @@ class MemoryHead final : public audit::ChainHead {
     head_ = head;
     return {};
   }
+  base::Result<std::optional<audit::Head>, base::Error> load_removed(
+      const std::filesystem::path& file) override {
+    const std::lock_guard lock(mutex_);
+    if (fails) return base::fail("the store is away");
+    return file == removed_of_ ? removed_ : std::nullopt;
+  }
+  base::Result<void, base::Error> save_removed(const std::filesystem::path& file,
+                                               const audit::Head& removed) override {
+    const std::lock_guard lock(mutex_);
+    if (fails) return base::fail("the store is away");
+    removed_of_ = file;
+    removed_ = removed;
+    if (on_removed) on_removed();
+    return {};
+  }
+  std::optional<audit::Head> removed() {
+    const std::lock_guard lock(mutex_);
+    return removed_;
+  }
+  void forget_removed() {
+    const std::lock_guard lock(mutex_);
+    removed_.reset();
+  }
   std::optional<audit::Head> get() {
     const std::lock_guard lock(mutex_);
     return head_;
@@ -85,10 +109,13 @@ class MemoryHead final : public audit::ChainHead {
     head_ = std::move(head);
   }
   std::atomic<bool> fails = false;
+  std::function<void()> on_removed;  // when a removed record is saved
 
  private:
   std::mutex mutex_;
   std::optional<audit::Head> head_;
+  std::filesystem::path removed_of_;
+  std::optional<audit::Head> removed_;
 };
 
 inline std::string slurp(const std::filesystem::path& file) {

@@ -78,8 +78,13 @@ std::string text_of(const Lines& lines) {
   return text;
 }
 
+using Known = base::Result<std::optional<audit::Head>, proxy::DaemonError>;
+
+Known removed_none() { return std::optional<audit::Head>(audit::Head{}); }
+
 Outcome run(Lines arguments, const std::string& log = "",
-            std::optional<audit::Head> known = std::nullopt, bool away = false) {
+            std::optional<audit::Head> known = std::nullopt, bool away = false,
+            const std::function<Known()>& removed = removed_none) {
   std::ostringstream out;
   std::ostringstream err;
   const FixedClock clock;
@@ -93,7 +98,7 @@ Outcome run(Lines arguments, const std::string& log = "",
     result.config = std::make_shared<const config::Config>(config);
     return result;
   };
-  using Known = base::Result<std::optional<audit::Head>, proxy::DaemonError>;
+  world.known_removed = [removed](const config::Config&) { return removed(); };
   world.known_head = [known, away](const config::Config&) -> Known {
     if (away) return base::fail(proxy::DaemonError{false, "busy", 75});
     return known;
@@ -138,6 +143,18 @@ TEST_CASE("audit query: times from a day, a moment, and back from now") {
   CHECK(count({"--since", "26h"}) == 2);
   CHECK(count({"--since", "3d", "--until", "2d"}) == 1);
   CHECK(count({"--since", "3d", "--verdict", "deferred"}) == 1);
+  CHECK(count({"--since", "2026-03-02", "--until", "2026-03-02"}) == 1);
+  for (const Lines& reversed :
+       {Lines{"--since", "2026-03-03", "--until", "2026-03-02"},
+        Lines{"--since", "2026-03-03T10:00:00.001Z", "--until", "2026-03-03T10:00:00.000Z"},
+        Lines{"--since", "2d", "--until", "3d"}}) {
+    Lines arguments{"query", "--json", file};
+    arguments.insert(arguments.end(), reversed.begin(), reversed.end());
+    const Outcome outcome = run(arguments);
+    CHECK(outcome.status == 2);
+    CHECK(outcome.err == "--until ends before --since begins: no record can be in between\n");
+    CHECK(outcome.out.empty());
+  }
   for (const char* bad : {"yesterday", "2026-02-30", "10:00", "-3d", "", "2h2"}) {
     CAPTURE(bad);
     const Outcome outcome = run({"query", "--since=" + std::string(bad), file});
@@ -270,6 +287,84 @@ TEST_CASE("audit verify: whole, broken, cut off, and what is known") {
   CHECK(json["whole"] == false);
   CHECK(json["bad"]["line"] == 5);
   CHECK(json["records"] == 5);
+}
+
+TEST_CASE("audit verify: records cut off at the beginning of the configured log") {
+  const Folder folder;
+  const Lines lines = ten();
+  const audit::Head head{10, audit::Sha256().hex(lines[9])};
+  const auto removed = [&](std::uint64_t seq) {
+    const audit::Head last{seq, seq > 0 ? audit::Sha256().hex(lines[seq - 1]) : ""};
+    return [last]() -> Known { return std::optional<audit::Head>(last); };
+  };
+  const std::string log = folder.put("log.jsonl", text_of({lines.begin() + 5, lines.end()}));
+  const Outcome cut = run({"verify"}, log, head, false, removed(0));
+  CHECK(cut.status == 1);
+  CHECK(cut.out.starts_with(log + ":1: records 1 to 5 are missing at the beginning; retention has "
+                                  "removed none\n5 records in 1 file, 6 to 10, "));
+  CHECK(cut.out.find(": the chain is whole from there on and reaches record 10, the known head\n"
+                     "head 10:") != std::string::npos);
+  const auto json = nlohmann::json::parse(
+      run({"verify", "--json"}, log, head, false, removed(2)).out);
+  CHECK(json["whole"] == false);
+  CHECK(json["bad"].is_null());
+  CHECK(json["beginning"]["file"] == log);
+  CHECK(json["beginning"]["line"] == 1);
+  CHECK(json["beginning"]["why"] == "records 3 to 5 are missing at the beginning; retention has "
+                                    "removed none behind record 2");
+  CHECK(json["known_removed"] == 2);
+  // What retention removed is not missing; of files that are named nobody knows where they begin.
+  const Outcome whole = run({"verify"}, log, head, false, removed(5));
+  CHECK(whole.status == 0);
+  CHECK(whole.err.empty());
+  CHECK(run({"verify", log}, log, head, false, removed(0)).status == 0);
+  // Both ends of what is there are at fault: both are told.
+  const std::string both = folder.put("both.jsonl", text_of({lines.begin() + 5, lines.end() - 1}));
+  const Outcome two = run({"verify"}, both, head, false, removed(0));
+  CHECK(two.status == 1);
+  CHECK(two.out == both + ":1: records 1 to 5 are missing at the beginning; retention has removed "
+                          "none\n" + both + ":5: record 10 is missing at the end\n");
+}
+
+TEST_CASE("audit verify: what retention removed is not known, or cannot be had") {
+  const Folder folder;
+  const Lines lines = ten();
+  const audit::Head head{10, audit::Sha256().hex(lines[9])};
+  const std::string log = folder.put("log.jsonl", text_of({lines.begin() + 5, lines.end()}));
+  const auto unknown = []() -> Known { return std::optional<audit::Head>(); };
+  const Outcome older = run({"verify"}, log, head, false, unknown);
+  CHECK(older.status == 0);
+  CHECK(older.err.starts_with("it is not known what retention removed"));
+  CHECK(nlohmann::json::parse(run({"verify", "--json"}, log, head, false, unknown).out)
+            ["known_removed"].is_null());
+  const auto busy = []() -> Known { return base::fail(proxy::DaemonError{false, "busy", 75}); };
+  const Outcome away = run({"verify"}, log, head, false, busy);
+  CHECK(away.status == 75);
+  CHECK(away.err == "what is known of the chain besides the log cannot be had: busy\n");
+  const Outcome given =
+      run({"verify", "--head", audit::text_of(head)}, log, std::nullopt, false, busy);
+  CHECK(given.status == 0);
+  CHECK(given.err.starts_with("it is not known what retention removed"));
+}
+
+TEST_CASE("audit verify: nothing is whole that was not read") {
+  const Folder folder;
+  const std::string gone = (folder.path / "gone.jsonl").string();
+  for (const std::string& file : {gone, folder.path.string()}) {
+    CAPTURE(file);
+    const Outcome outcome = run({"verify", file});
+    CHECK(outcome.status == 69);
+    CHECK(outcome.out.empty());
+    CHECK(outcome.err.starts_with(file + ": "));
+    CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+    const auto json = nlohmann::json::parse(run({"verify", "--json", file}).out);
+    CHECK(json["whole"] == false);
+    CHECK(json["unreadable"].get<std::string>().starts_with(file));
+  }
+  const std::string file = folder.put("a.jsonl", text_of(ten()));
+  const Outcome some = run({"verify", file, gone});
+  CHECK(some.status == 69);
+  CHECK(some.out.find("the chain is whole so far") != std::string::npos);
 }
 
 TEST_CASE("audit verify: a known head that is older than all records shows nothing") {
