@@ -73,7 +73,7 @@ class Findings {
   void add_problem(const std::string& area, const Problem& problem) {
     static const std::set<std::string> doubtful = {
         "tlsa-unusable", "tlsa-record", "mx-unsigned", "sts-testing",
-        "no-policy",     "mx-no-host",  "null-mx"};
+        "no-policy",     "mx-no-host",  "null-mx",    "mx-alias"};
     static const std::set<std::string> unanswered = {
         "mx-failed", "address-failed", "sts-lookup", "tlsa-failed", "not-in-time"};
     const Level level = doubtful.contains(problem.code) ? Level::warn : Level::fail;
@@ -226,22 +226,8 @@ class Findings {
       add(Level::pass, "mta-sts", "approved",
           plan.host.str() + " is approved by the pattern " + sts->pattern);
     }
-    alias(plan.host);
     for (std::size_t a = 0; a < plan.addresses.size(); ++a) address(i, a);
     unused_records(i);
-  }
-
-  // RFC 2181 §10.3, RFC 5321 §5.1: an MX names a host, not an alias.
-  void alias(const base::Domain& host) {
-    for (const Asked& asked : all_.asked) {
-      const bool address = asked.type == dns::Type::A || asked.type == dns::Type::AAAA;
-      if (!address || asked.name != host.str() || !asked.answer || !*asked.answer) continue;
-      if (!(*asked.answer)->via_cname) continue;
-      add(Level::warn, "mx", "mx-alias",
-          host.str() + " is an alias (CNAME) of " + (*asked.answer)->canonical_name,
-          "let the MX record name the host itself");
-      return;
-    }
   }
 
   void address(std::size_t i, std::size_t a) {

@@ -214,6 +214,24 @@ void address_facts_problems(std::vector<Problem>& all, const policy::HostFacts& 
   }
 }
 
+// RFC 2181 §10.3, RFC 5321 §5.1: an MX names a host, not an alias. Most senders follow it all the
+// same, and so does the relay.
+void alias_problem(std::vector<Problem>& all, const Gathered& gathered, const base::Domain& host) {
+  for (const Asked& asked : gathered.asked) {
+    const bool address = asked.type == dns::Type::A || asked.type == dns::Type::AAAA;
+    if (!address || asked.name != host.str() || !asked.answer || !*asked.answer) continue;
+    const dns::RawAnswer& answer = **asked.answer;
+    if (!answer.via_cname) continue;
+    add(all, "mx-alias", false,
+        host.str() + " is an alias (CNAME) of " + answer.canonical_name +
+            ", and not every sender follows it",
+        "let the MX record of " + gathered.facts->domain.domain.str() + " name " +
+            answer.canonical_name + " itself, or give " + host.str() +
+            " the addresses in place of the CNAME");
+    return;
+  }
+}
+
 }  // namespace
 
 std::vector<Problem> host_problems(const base::Domain& domain, const Gathered& gathered,
@@ -223,9 +241,9 @@ std::vector<Problem> host_problems(const base::Domain& domain, const Gathered& g
   if (gathered.seen[index].own) {
     add(all, "own-mx", true, host.host.str() + " is this machine itself (RFC 5321 §5.1)");
   }
-  address_facts_problems(
-      all, *gathered.facts->hosts[index], host,
-      std::holds_alternative<policy::ImplicitMx>(gathered.facts->domain.mx));
+  const bool implicit = std::holds_alternative<policy::ImplicitMx>(gathered.facts->domain.mx);
+  address_facts_problems(all, *gathered.facts->hosts[index], host, implicit);
+  if (!implicit) alias_problem(all, gathered, host.host);
   approval_problems(all, domain, *gathered.survey->plan(), host);
   dane_problems(all, gathered, index);
   const auto* out = std::get_if<Excluded>(&host.decision);

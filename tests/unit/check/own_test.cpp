@@ -38,8 +38,10 @@ struct OwnMade {
     seen.body = policy::StsBody(file);
     seen.tls_rpt = txt({"v=TLSRPTv1; rua=mailto:a@example.com"});
   }
+  std::vector<check::Asked> asked{};
   check::OwnReport judge(std::chrono::days until = std::chrono::days(60)) {
     made.plan();
+    made.gathered.asked = asked;
     made.gathered.asked.push_back(
         {dns::Type::TXT, "_mta-sts.example.com", txt({"v=STSv1; id=1;"})});
     seen.gathered = made.gathered;
@@ -146,6 +148,13 @@ TEST_CASE("own: the next key's TLSA record is a warning that says it may stay") 
   one.records.push_back(next);
   one.made.hosts[0].dane = pt::usable("mx.example.com", one.records);
   CHECK(of(one.judge(), Level::warn) == Codes{"tlsa-unused"});
+}
+
+TEST_CASE("own: RFC 2181 §10.3: an MX that is an alias is a warning") {
+  OwnMade one;
+  one.asked = {behind_alias("mx.example.com", "host.example.net")};
+  CHECK(of(one.judge(), Level::warn) == Codes{"mx-alias"});
+  CHECK(of(one.judge(), Level::fail) == Codes{});
 }
 
 TEST_CASE("own: the TLS-RPT record: none, two, nowhere to go, no answer") {
