@@ -32,7 +32,12 @@ namespace {
 constexpr std::size_t lint_most = 50;
 
 std::string key_words(proxy::KeyType key) {
-  return key == proxy::KeyType::rsa ? "RSA key" : "ECDSA key";
+  switch (key) {
+    case proxy::KeyType::rsa: return "RSA key";
+    case proxy::KeyType::ecdsa: return "ECDSA key";
+    case proxy::KeyType::eddsa: break;
+  }
+  return "EdDSA key";
 }
 
 const policy::TlsSession* session_of(const SeenAddress& seen) {
@@ -236,6 +241,8 @@ class Findings {
     const bool any_tls = std::ranges::any_of(seen_.keys, [&](const KeySeen& one) {
       return session_of(one.hosts[i].addresses[a]) != nullptr;
     });
+    const Place place{plan.host.str() + " [" + plan.addresses[a].str() + "]", i, a};
+    bool good = false;
     for (const KeySeen& one : seen_.keys) {
       const SeenAddress& seen = one.hosts[i].addresses[a];
       const auto* session = session_of(seen);
@@ -243,7 +250,7 @@ class Findings {
         // No key of that type, where there is one of another: as it may be.
         if (any_tls) continue;
         for (const Problem& problem : address_problems(seen_.domain, plan, terms, seen)) {
-          add_problem("tls", problem);
+          add_no_session(problem, place.words, old_version_of(seen_, i, seen.ip));
         }
         return;  // Without TLS each type of key would tell the same.
       }
@@ -254,7 +261,17 @@ class Findings {
         add_problem(problem.code == "tlsa-mismatch" ? "dane" : "tls", told);
       }
       certificate(plan, seen, one.key, *session, problems.empty());
+      good = good || problems.empty();
     }
+    add_versions_and_keys(out_, seen_, place, good);
+  }
+
+  void add_no_session(const Problem& problem, const std::string& place, const std::string& old) {
+    if (problem.code != "tls-failed" || old.empty()) return add_problem("tls", problem);
+    add(Level::fail, "tls", "tls-old",
+        place + ": speaks " + old + " at most, and senders TLS 1.2 and above (RFC 8461 §7.2, "
+                "RFC 8996): they get no TLS",
+        "let it speak TLS 1.2 and 1.3");
   }
 
   // good: nothing is wrong with the session, else a pass beside the failure would say the contrary.

@@ -30,6 +30,7 @@ struct OwnMade {
   check::OwnSeen seen{pt::name("example.com")};
   policy::Evidence rsa = policy::HandshakeFailed{"no shared signature algorithm"};
   policy::Evidence ecdsa = pt::matching(pt::session());
+  policy::Evidence eddsa = rsa;
 
   OwnMade() {
     made.hosts[0].dane = pt::usable();
@@ -46,9 +47,12 @@ struct OwnMade {
         {dns::Type::TXT, "_mta-sts.example.com", txt({"v=STSv1; id=1;"})});
     seen.gathered = made.gathered;
     seen.keys.clear();
-    for (const auto key : {proxy::KeyType::rsa, proxy::KeyType::ecdsa}) {
+    for (const auto key :
+         {proxy::KeyType::rsa, proxy::KeyType::ecdsa, proxy::KeyType::eddsa}) {
       made.gathered.seen = seen.gathered.seen;
-      made.shows(key == proxy::KeyType::rsa ? rsa : ecdsa);
+      made.shows(key == proxy::KeyType::rsa     ? rsa
+                 : key == proxy::KeyType::ecdsa ? ecdsa
+                                                : eddsa);
       check::SeenAddress& one = made.seen();
       one.judged_at = seen.time;
       if (one.certificate) one.certificate->not_after = seen.time + until;
@@ -103,10 +107,46 @@ TEST_CASE("own: each type of key is judged by itself") {
 
 TEST_CASE("own: no TLS at all is told once, not for each type of key") {
   OwnMade one;
-  one.rsa = one.ecdsa = pt::no_starttls();
+  one.rsa = one.ecdsa = one.eddsa = pt::no_starttls();
   CHECK(of(one.judge(), Level::fail) == Codes{"no-starttls"});
-  one.rsa = one.ecdsa = pt::no_handshake();
+  one.rsa = one.ecdsa = one.eddsa = pt::no_handshake();
   CHECK(of(one.judge(), Level::fail) == Codes{"tls-failed"});
+}
+
+TEST_CASE("own: an EdDSA key is judged like others; alone it is a warning") {
+  OwnMade one;
+  one.eddsa = pt::session();
+  CHECK(of(one.judge(), Level::fail) == Codes{"tlsa-mismatch"});
+  CHECK(of(one.judge(), Level::warn) == Codes{});
+  one.eddsa = one.ecdsa;
+  one.ecdsa = one.rsa;
+  CHECK(of(one.judge(), Level::fail) == Codes{});
+  CHECK(of(one.judge(), Level::warn) == Codes{"eddsa-alone"});
+}
+
+TEST_CASE("own: RFC 8461 §7.2: TLS 1.2 is enough, what is below is nothing") {
+  OwnMade one;
+  const auto version = [](const char* words) {
+    policy::TlsSession session = pt::matching(pt::session());
+    session.version = words;
+    return session;
+  };
+  one.ecdsa = version("TLSv1.2");
+  CHECK(std::ranges::count(of(one.judge(), Level::pass), "tls-1.2") == 1);
+  CHECK(one.judge().worst() == Level::pass);
+  one.rsa = version("TLSv1.3");
+  CHECK(std::ranges::count(of(one.judge(), Level::pass), "tls-1.2") == 0);
+
+  one.rsa = one.ecdsa = one.eddsa = pt::no_handshake();
+  CHECK(of(one.judge(), Level::fail) == Codes{"tls-failed"});
+  one.seen.old = check::without_handshake(one.seen.gathered.seen, one.seen.keys);
+  REQUIRE(one.seen.old.size() == 1);
+  REQUIRE(one.seen.old[0].addresses.size() == 1);
+  one.seen.old[0].addresses[0].evidence = version("TLSv1.1");
+  CHECK(of(one.judge(), Level::fail) == Codes{"tls-old"});
+  one.ecdsa = version("TLSv1.3");
+  CHECK(of(one.judge(), Level::fail) == Codes{});
+  CHECK(check::without_handshake(one.seen.gathered.seen, one.seen.keys)[0].addresses.empty());
 }
 
 TEST_CASE("own: a certificate that ends soon is a warning, one that has ended a failure") {
