@@ -156,6 +156,10 @@ class Own(LabCase):
         found = self.own(self.nothing, 0)
         self.assertEqual(self.codes(found, "warn"), ["no-policy", "tls-rpt-none"])
         self.assertEqual(self.advice(found), ["first-policy"])
+        self.assertIn("the TLS-RPT record first", found["advice"][0]["text"])
+        found = self.own(self.new_one, 0)           # it has that record
+        self.assertEqual(self.advice(found)[0], "first-policy")
+        self.assertNotIn("TLS-RPT record first", found["advice"][0]["text"])
 
     def test_takes_no_mail(self):
         """A null MX is meant so, and nobody reports on mail that does not come."""

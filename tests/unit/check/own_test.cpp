@@ -224,7 +224,22 @@ TEST_CASE("own: the order of changes follows from what is published") {
   one.made.setup.with(policy::StsAbsent{"no record"});
   one.made.hosts[0].dane = pt::no_dane();
   one.ecdsa = pt::session();
-  CHECK(advice(one.judge()) == Codes{"first-policy", "first-tlsa"});
+  one.seen.body = policy::StsBody(base::fail(pt::fetch_failure()));
+  const check::OwnReport first = one.judge();
+  CHECK(advice(first) == Codes{"first-policy", "first-tlsa"});
+  const auto says = [](const check::OwnReport& report, const char* words) {
+    return report.advice.front().text.find(words) != std::string::npos;
+  };
+  CHECK(says(first, "the TLS-RPT record first, then the file in mode testing, the record"));
+  one.seen.tls_rpt = txt({"v=TLSRPTv1; rua=mailto:a@example.com"});
+  CHECK_FALSE(says(one.judge(), "TLS-RPT record first"));
+  CHECK(says(one.judge(), "MTA-STS: the file in mode testing"));
+  one.seen.body = policy::StsBody(file);
+  CHECK(says(one.judge(), "the file, which is there"));
+  one.made.setup.with(policy::StsUnavailable{"1", pt::fetch_failure()});
+  CHECK(says(one.judge(), "a new id in the record _mta-sts.example.com last"));
+  one.made.setup.with(policy::StsUnknown{"SERVFAIL"});
+  CHECK(advice(one.judge()) == Codes{"first-tlsa"});
 }
 
 TEST_CASE("docs/own.md names exactly the keys of the JSON, and a terminal obeys nobody") {
