@@ -106,6 +106,8 @@ void add_doctor(CLI::App& app, Doctor& options, std::string& file) {
 int doctor(const Doctor& options, const std::string& file, const Terminal& terminal,
            const World& world) {
   proxy::DoctorQuestions questions = options.questions;
+  questions.user_named = options.command->count("--user") > 0;
+  questions.config_file = file;
   if (!take_names(questions, terminal)) return exit_usage;
   const auto config = configured(file, terminal, world);
   if (!config) return exit_config;

@@ -236,7 +236,7 @@ Finding examine_store(const config::Config& config) {
 
 std::vector<Finding> examine(const config::Config& config, const base::Clock& clock,
                              const DoctorQuestions& questions) {
-  const std::vector<Finding> directories = examine_directories(config, questions.user);
+  const std::vector<Finding> rights = examine_rights(config, questions);
   nlohmann::json request;
   request["command"] = "status";
   std::vector<Finding> findings;
@@ -268,7 +268,7 @@ std::vector<Finding> examine(const config::Config& config, const base::Clock& cl
       findings.push_back(examine_https(asking, config, clock, questions.partner));
     }
   }
-  findings.insert(findings.end(), directories.begin(), directories.end());
+  findings.insert(findings.end(), rights.begin(), rights.end());
   findings.push_back(examine_identity(broken ? nullptr : &asking, config));
   const auto today = std::chrono::floor<std::chrono::days>(clock.wall());
   for (Finding& one : judge_policy(config, today)) findings.push_back(std::move(one));
