@@ -243,6 +243,13 @@ class AllThatIsWrong(CheckMixin, LabCase):
         self.lmtp(self.later.rcpt)
         soon = self.check(self.later, "--at", now["time"], status=0)
         self.assertTrue(soon["time_given"])
+        # What the daemon has fetched since then it did not have then.
+        self.assertEqual(soon["sts"]["source"], "fetched")
+        self.assertIn("fetched its policy later than that", soon["sts"]["daemon"])
+        self.assertEqual(self.check(self.later, status=0)["sts"]["source"], "cached")
+        status, out, _ = self.sternpost.run("check", "later.example", "--at", now["time"])
+        self.assertEqual(status, 0)
+        self.assertIn("fetched now, and taken as if at that time", out)
 
 
 class Surroundings(CheckMixin, LabCase):
