@@ -1,7 +1,7 @@
 // examine(): what `doctor` looks at, each with a verdict and what to do: the resolver and what it
 // makes of a signed, a bogus and an unsigned name, trust anchor, clock, CA store, the ports to the
-// outside, directories and files, the report identity, and what the configuration weakens. Changes nothing,
-// sends no mail. Blocking, up to about half a minute. Made for cli/doctor.
+// outside, directories and files, the report identity, and what the configuration weakens. Changes
+// nothing, sends no mail. Blocking, up to about half a minute. Made for cli/doctor.
 #pragma once
 
 #include <string>

@@ -78,7 +78,8 @@ class Doctor(LabCase):
             "daemon": ["pass"], "trust anchor": ["pass"], "resolver": ["pass"],
             "signed name": ["pass"], "bogus name": ["pass"], "unsigned name": ["pass"],
             "CA store": ["pass"], "port 25": ["pass"], "port 443": ["pass"],
-            "files": ["pass"], "report identity": ["warn"], "enforcement": ["pass"], "exceptions": ["pass"]})
+            "files": ["pass"], "report identity": ["warn"], "enforcement": ["pass"],
+            "exceptions": ["pass"]})
         self.assertEqual(status, 0)
 
     def test_text_in_a_pipe_and_on_a_terminal(self):

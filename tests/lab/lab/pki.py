@@ -111,7 +111,8 @@ class Ca:
         """A leaf for `name`.
 
         sans: names in subjectAltName, default [name]; [] leaves the extension out (CN only).
-        Options: begin, end (seconds from now); key "ec", "ed25519", "rsa2048", "rsa1024-sha1"; self_signed.
+        Options: begin, end (seconds from now); key "ec", "ed25519", "rsa2048", "rsa1024-sha1";
+        self_signed.
         """
         sans = [name] if sans is None else list(sans)
         memo = (name, tuple(sans), tuple(sorted(options.items())))
