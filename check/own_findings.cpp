@@ -74,15 +74,16 @@ class Findings {
     out_.certain = false;
   }
 
-  // What holds a sender's mail back is a failure, and so is what a policy would make of it.
-  void add_problem(const std::string& area, const Problem& problem) {
+  // What holds a sender's mail back is a failure, and so is what a policy would make of it. forged:
+  // the answer was there and bogus, and so it will be the next time.
+  void add_problem(const std::string& area, const Problem& problem, bool forged = false) {
     static const std::set<std::string> doubtful = {
         "tlsa-unusable", "tlsa-record", "mx-unsigned", "sts-testing",
         "no-policy",     "mx-no-host",  "null-mx",    "mx-alias"};
     static const std::set<std::string> unanswered = {
         "mx-failed", "address-failed", "sts-lookup", "tlsa-failed", "not-in-time"};
     const Level level = doubtful.contains(problem.code) ? Level::warn : Level::fail;
-    if (unanswered.contains(problem.code)) doubt(problem.text);
+    if (unanswered.contains(problem.code) && !forged) doubt(problem.text);
     add(level, area, problem.code, problem.text,
         problem.mend.empty() ? own_mend(problem.code) : problem.mend);
   }
@@ -106,7 +107,9 @@ class Findings {
       }
       add_problem(problem.code == "no-policy" || problem.code.starts_with("sts-") ? "mta-sts"
                                                                                    : "mx",
-                  problem);
+                  problem,
+                  problem.code == "sts-lookup" &&
+                      is_bogus(all_, dns::Type::TXT, record_name()));
     }
     if (!all_.facts) return;
     const auto* list = std::get_if<policy::MxList>(&all_.facts->domain.mx);
@@ -218,13 +221,15 @@ class Findings {
 
   void host(std::size_t i) {
     const policy::HostPlan& plan = all_.survey->hosts[i];
+    const auto* failed = std::get_if<dane::LookupFailed>(&all_.facts->hosts[i]->dane);
+    const bool forged = failed && failed->bogus;
     for (const Problem& problem : host_problems(seen_.domain, all_, i)) {
       if (problem.code == "own-mx") continue;  // as it should be
       const bool dane = problem.code.starts_with("tlsa") || problem.code == "mx-unsigned";
       add_problem(dane                              ? "dane"
                   : problem.code == "not-approved" ? "mta-sts"
                                                     : "mx",
-                  problem);
+                  problem, problem.code == "tlsa-failed" && forged);
     }
     const auto& sts = plan.unprotected.sts;
     if (sts && sts->name_matched) {

@@ -26,7 +26,7 @@ void mx_problems(std::vector<Problem>& all, const base::Domain& domain,
   if (const auto* failed = std::get_if<policy::MxFailed>(&mx)) {
     if (failed->bogus) {
       add(all, "mx-bogus", true, "the MX records do not pass DNSSEC validation: " + failed->reason,
-          "sign the zone of " + name + " anew, or take its DS record out of the parent zone");
+          sign_anew(name));
     } else {
       add(all, "mx-failed", true, "DNS gave no answer for the MX: " + failed->reason,
           "see to the name servers of " + name);
@@ -71,7 +71,9 @@ void sts_problems(std::vector<Problem>& all, const base::Domain& domain, const G
   if (const auto* unknown = std::get_if<policy::StsUnknown>(&state)) {
     add(all, "sts-lookup", settings.on_lookup_error == policy::OnError::defer,
         "whether there is an MTA-STS policy could not be found out: " + unknown->reason,
-        "see to the name servers of " + domain.str());
+        is_bogus(gathered, dns::Type::TXT, record)
+            ? sign_anew(domain.str())
+            : "see to the name servers of " + domain.str());
   }
   const auto* active = std::get_if<policy::StsActive>(&state);
   if (!active) return;
@@ -110,6 +112,17 @@ void no_policy(std::vector<Problem>& all, const base::Domain& domain, const Gath
 }
 
 }  // namespace
+
+bool is_bogus(const Gathered& gathered, dns::Type type, const std::string& name) {
+  return std::ranges::any_of(gathered.asked, [&](const Asked& one) {
+    return one.type == type && one.name == name && one.answer && !*one.answer &&
+           one.answer->error().kind == dns::LookupError::Kind::bogus;
+  });
+}
+
+std::string sign_anew(const std::string& zone) {
+  return "sign the zone of " + zone + " anew, or take its DS record out of the parent zone";
+}
 
 std::string shortened(const std::string& record) {
   if (record.size() <= 80) return record;

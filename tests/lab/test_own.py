@@ -42,6 +42,7 @@ class Own(LabCase):
         cls.aged = cls.versions(lab, "aged.example", ssl.TLSVersion.TLSv1_2)
         cls.old = cls.versions(lab, "old.example", ssl.TLSVersion.TLSv1_1)
         cls.twice = add("twice.example", {}, sts={"txt": ["v=STSv1; id=1;", "v=STSv1; id=2;"]})
+        cls.forged = add("forged.example", {}, signing="bogus")
         cls.parked = lab.domain("parked.example", [], extra=["@ MX 0 ."], signing=None)
         lab.domain("lame.example", [], extra=["mxfail NS ns.broken.lab."])
         lab.broken_dns.rules["mxfail.lame.example"] = "servfail"
@@ -186,6 +187,14 @@ class Own(LabCase):
         self.assertEqual(self.codes(found, "fail"), [])
         found = self.own(self.mismatch, 1)
         self.assertEqual(self.codes(found, "fail"), ["tlsa-mismatch"])
+
+    def test_bogus(self):
+        """Bad signatures do not mend themselves: 1, not 75, as for `check`."""
+        found = self.own(self.forged, 1)
+        self.assertTrue(found["certain"])
+        todo = {f["todo"] for f in found["findings"] if f["level"] == "fail"}
+        self.assertEqual(len(todo), 1)
+        self.assertIn("sign the zone of forged.example anew", todo.pop())
 
     def test_not_found_out(self):
         self.assertFalse(self.own("mxfail.lame.example", 75)["certain"])

@@ -209,6 +209,34 @@ TEST_CASE("own: the TLS-RPT record: none, two, nowhere to go, no answer") {
   error.text = "SERVFAIL";
   one.seen.tls_rpt = dns::RawLookup(base::fail(error));
   CHECK_FALSE(one.judge().certain);
+  error.kind = dns::LookupError::Kind::bogus;  // that does not mend itself
+  one.seen.tls_rpt = dns::RawLookup(base::fail(error));
+  CHECK(one.judge().certain);
+  CHECK(of(one.judge(), Level::fail) == Codes{"tls-rpt-lookup"});
+}
+
+TEST_CASE("own: what is bogus is a failure for certain, what was not answered is not") {
+  const auto judged = [](dns::LookupError::Kind kind) {
+    dns::LookupError error;
+    error.kind = kind;
+    OwnMade one;
+    one.made.setup.with(policy::StsUnknown{"it failed"});
+    one.asked = {{dns::Type::TXT, "_mta-sts.example.com", dns::RawLookup(base::fail(error))}};
+    dane::LookupFailed failed;
+    failed.bogus = kind == dns::LookupError::Kind::bogus;
+    one.made.hosts[0].dane = failed;
+    return one.judge();
+  };
+  const check::OwnReport bogus = judged(dns::LookupError::Kind::bogus);
+  CHECK(bogus.certain);
+  CHECK(bogus.worst() == Level::fail);
+  const auto todo = [](const check::OwnReport& report) {
+    return std::ranges::find(report.findings, "sts-lookup", &check::Finding::code)->todo;
+  };
+  CHECK(todo(bogus).starts_with("sign the zone of example.com anew"));
+  const check::OwnReport silent = judged(dns::LookupError::Kind::timeout);
+  CHECK_FALSE(silent.certain);
+  CHECK(todo(silent) == "see to the name servers of example.com");
 }
 
 TEST_CASE("own: the order of changes follows from what is published") {
