@@ -245,6 +245,7 @@ std::vector<Finding> examine(const config::Config& config, const base::Clock& cl
   findings.push_back(judge_anchor(config.dns.trust_anchor_file,
                                   text_of_file(config.dns.trust_anchor_file)));
   Asking asking(config);
+  bool answers = false;  // the resolver anything at all
   const std::optional<base::Error> broken = asking.error();
   if (broken) {
     findings.push_back({"resolver", Health::fail, broken->text, "look at [dns]"});
@@ -254,6 +255,7 @@ std::vector<Finding> examine(const config::Config& config, const base::Clock& cl
     auto bogus = asking.ask(questions.bogus_name, dns::Type::A);
     auto plain = asking.ask(questions.unsigned_name, dns::Type::A);
     const dns::RawLookup signed_answer = good.get();
+    answers = signed_answer.has_value();
     findings.push_back(judge_root(root.get()));
     findings.push_back(judge_signed(questions.signed_name, signed_answer));
     findings.push_back(
@@ -263,9 +265,13 @@ std::vector<Finding> examine(const config::Config& config, const base::Clock& cl
   findings.push_back(examine_clock());
   findings.push_back(examine_store(config));
   if (!broken) {
+    const std::size_t ports = findings.size();
     findings.push_back(examine_smtp(asking, config, questions.partner));
     if (config.mta_sts.enabled) {
       findings.push_back(examine_https(asking, config, clock, questions.partner));
+    }
+    for (std::size_t i = ports; !answers && i < findings.size(); ++i) {
+      if (findings[i].health == Health::unknown) findings[i].remedy = "see to the resolver first";
     }
   }
   findings.insert(findings.end(), rights.begin(), rights.end());

@@ -252,6 +252,8 @@ class Doctor(LabCase):
             self.assertEqual(status, 75)
             for subject in ("resolver", "signed name", "bogus name", "port 25", "port 443"):
                 self.assertEqual(found[subject][0]["health"], "unknown", found[subject])
+            for subject in ("port 25", "port 443"):     # another partner would not help
+                self.assertEqual(found[subject][0]["remedy"], "see to the resolver first")
         self.with_config({"dns": {"forwarders": ["127.0.0.99"], "unbound_config": None,
                                   "timeout": "2s"}}, test)
 
