@@ -109,8 +109,9 @@ DaemonCache cache_of(const base::Result<json, proxy::DaemonError>& reply,
 
 DaemonCache as_of(DaemonCache cache, base::WallTime time) {
   if (!cache.row || cache.row->fetched <= time) return cache;
-  cache.words = "the daemon fetched its policy later than that, at " +
-                audit::rfc3339(cache.row->fetched) + ": what is published now counts";
+  cache.words = "the daemon fetched its policy later than that, at ";
+  cache.words += audit::rfc3339(cache.row->fetched);
+  cache.words += ": what is published now counts";
   cache.row.reset();
   return cache;
 }

@@ -106,6 +106,7 @@ std::string listed(const std::vector<std::string>& names) {
   return out;
 }
 
+// " is X" or "s are X, Y and Z".
 std::string hint(const char* what, const std::vector<std::string>& names) {
   std::string out = "; the nearest known ";
   out += what;
@@ -173,10 +174,12 @@ std::string key_hint(std::string_view section, std::string_view key) {
   if (!here) return "; a key stands in a section, under its [header]";
   std::vector<std::string> all;
   for (const Key& one : here->keys) all.emplace_back(one.name);
-  if (all.size() > keys_listed) {
-    return "; sternpost config defaults shows those of " + header(*here);
-  }
-  return "; those of " + header(*here) + " are " + listed(quoted(std::move(all)));
+  const bool many = all.size() > keys_listed;
+  std::string out = many ? "; sternpost config defaults shows those of " : "; ";
+  out += header(*here);
+  if (many) return out;
+  out += " has ";
+  return out + listed(quoted(std::move(all)));
 }
 
 std::string section_hint(std::string_view name) {
@@ -184,7 +187,8 @@ std::string section_hint(std::string_view name) {
   if (!nearest.empty()) return hint("section", nearest);
   std::vector<std::string> all;
   for (const Section& one : schema()) all.push_back(header(one));
-  return "; the sections are " + listed(all);
+  std::string out = "; the sections are ";
+  return out + listed(all);
 }
 
 }  // namespace config

@@ -74,9 +74,9 @@ TEST_CASE("a slip names what was meant, a word of it too, and a guess is none") 
   CHECK(sections("metrics").empty());
   each({
       {"[store]\npath = \"/x\"",
-       "main.toml:2:1: error: unknown key \"path\"; those of [store] are \"url\""},
+       "main.toml:2:1: error: unknown key \"path\"; [store] has \"url\""},
       {"[dane]\ntlsa = true",
-       "main.toml:2:1: error: unknown key \"tlsa\"; those of [dane] are \"enabled\" and "
+       "main.toml:2:1: error: unknown key \"tlsa\"; [dane] has \"enabled\" and "
        "\"insecure_mx\""},
       {"[outbound]\nfoo = 1",
        "main.toml:2:1: error: unknown key \"foo\"; sternpost config defaults shows those of "
