@@ -28,6 +28,21 @@ constexpr std::chrono::seconds answer_wait{30};
 constexpr std::chrono::seconds facts_wait{5};
 constexpr std::chrono::seconds closing_wait{1};
 
+// While it lives the connection may be ended to make room.
+class Idle {
+ public:
+  Idle(std::shared_ptr<Connections> connections, Stream& stream)
+      : connections_(std::move(connections)),
+        number_(connections_->may_end([&stream] { stream.close(); })) {}
+  ~Idle() { connections_->must_stay(number_); }
+  Idle(const Idle&) = delete;
+  Idle& operator=(const Idle&) = delete;
+
+ private:
+  std::shared_ptr<Connections> connections_;
+  std::uint64_t number_;
+};
+
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
 Answer words(unsigned status, std::string text) {
@@ -172,7 +187,8 @@ asio::awaitable<void> close(Stream& stream) {
 }  // namespace
 
 asio::awaitable<void> serve(Socket socket, std::shared_ptr<const Service> service,
-                            std::shared_ptr<const Access> access, std::string peer) {
+                            std::shared_ptr<const Access> access, std::string peer,
+                            std::shared_ptr<Connections> connections) {
   Stream stream(std::move(socket));
   stream.expires_after(request_wait);
   beast::flat_buffer buffer(base::limits::admin_request + 4096);
@@ -180,8 +196,11 @@ asio::awaitable<void> serve(Socket socket, std::shared_ptr<const Service> servic
   parser.header_limit(base::limits::admin_request);
   parser.body_limit(std::uint64_t{0});
   error_code error;
+  std::optional<Idle> idle;
+  idle.emplace(connections, stream);
   auto token = asio::redirect_error(asio::use_awaitable, error);
   co_await http::async_read_header(stream, buffer, parser, std::move(token));
+  idle.reset();
   std::optional<Answer> answer;
   if (error) {
     answer = refusal(error);
@@ -192,7 +211,9 @@ asio::awaitable<void> serve(Socket socket, std::shared_ptr<const Service> servic
   const bool head = !error && parser.get().method() == http::verb::head;
   stream.expires_after(answer_wait);
   const error_code lost = co_await write(stream, std::move(*answer), !head);
-  if (!lost) co_await close(stream);
+  if (lost) co_return;
+  idle.emplace(connections, stream);
+  co_await close(stream);
 }
 
 }  // namespace admin

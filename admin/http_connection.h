@@ -11,6 +11,7 @@
 #include <string>
 
 #include "admin/access.h"
+#include "admin/connections.h"
 #include "admin/site.h"
 
 namespace admin {
@@ -26,8 +27,10 @@ struct Service {
   std::function<void(const std::string& peer)> refused;
 };
 
-// `access`, `peer`: of this connection. Never throws for what a client does.
+// `access`, `peer`: of this connection. It may be ended by `connections` until the whole header is
+// there, and again once the answer is out. Never throws for what a client does.
 boost::asio::awaitable<void> serve(Socket socket, std::shared_ptr<const Service> service,
-                                   std::shared_ptr<const Access> access, std::string peer);
+                                   std::shared_ptr<const Access> access, std::string peer,
+                                   std::shared_ptr<Connections> connections);
 
 }  // namespace admin

@@ -55,7 +55,7 @@ void explain(proxy::Worker& worker, const policy::Try& plan, proxy::MxSession& s
 
 asio::awaitable<void> handshake(proxy::Worker& worker, const config::Config& config,
                                 const policy::Try& plan, proxy::SteadyTime deadline,
-                                SeenAddress& seen, std::optional<proxy::KeyType> key) {
+                                SeenAddress& seen, Only only) {
   auto slot = worker.shared().slots->take(seen.ip, config.outbound.max_connections_per_mx);
   if (!slot || std::chrono::steady_clock::now() >= deadline) co_return;
   seen.state = SeenAddress::State::tried;
@@ -80,7 +80,8 @@ asio::awaitable<void> handshake(proxy::Worker& worker, const config::Config& con
   const std::string terms = "check|" + (plan.sni ? plan.sni->str() : "") + "|" + seen.ip.str();
   worker.tls_client()->forget(terms);
   proxy::SslPtr ssl = worker.tls_client()->prepare(plan, terms);
-  if (key) proxy::TlsClient::accept_only(ssl.get(), *key);
+  if (only.key) proxy::TlsClient::accept_only(ssl.get(), *only.key);
+  if (only.old_versions) proxy::TlsClient::accept_only_old_versions(ssl.get());
   auto secured = co_await std::move(*plain).start_tls(std::move(ssl), times);
   if (!secured) {
     keep_tls_failure(seen, std::move(secured.error()), end);

@@ -11,11 +11,15 @@
 
 namespace check {
 
-// `key`: no certificate of another type is accepted. `plan`, `config` and `seen` live until it
-// ends, at `deadline` at the latest.
+// What a handshake is limited to, for those who look at all that a host has.
+struct Only {
+  std::optional<proxy::KeyType> key = std::nullopt;  // no certificate of another type
+  bool old_versions = false;                         // TLS 1.0 and 1.1, as no delivery does
+};
+
+// `plan`, `config` and `seen` live until it ends, at `deadline` at the latest.
 boost::asio::awaitable<void> handshake(proxy::Worker& worker, const config::Config& config,
                                        const policy::Try& plan, proxy::SteadyTime deadline,
-                                       SeenAddress& seen,
-                                       std::optional<proxy::KeyType> key = std::nullopt);
+                                       SeenAddress& seen, Only only = Only());
 
 }  // namespace check

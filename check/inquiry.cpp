@@ -4,7 +4,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
-#include "check/handshake.h"
 #include "dns/await.h"
 #include "policy/plan_words.h"
 #include "proxy/gather.h"
@@ -253,11 +252,10 @@ struct Inquiry::Target {
   std::string host;
   std::shared_ptr<const policy::Try> terms;
   SeenAddress* seen = nullptr;
-  std::optional<proxy::KeyType> key;
+  Only only;
 };
 
-void Inquiry::connect(Gathered& gathered, proxy::SteadyTime deadline,
-                      std::optional<proxy::KeyType> key) {
+void Inquiry::connect(Gathered& gathered, proxy::SteadyTime deadline, Only only) {
   if (!gathered.survey) return;
   const auto& allowed = snapshot_->config->outbound.private_destinations;
   std::vector<Target> targets;
@@ -270,7 +268,7 @@ void Inquiry::connect(Gathered& gathered, proxy::SteadyTime deadline,
       if (base::is_private_destination(seen.ip) && !base::any_contains(allowed, seen.ip)) {
         seen.state = SeenAddress::State::private_address;
       } else if (targets.size() < addresses_most) {
-        targets.push_back({host.host.str(), terms, &seen, key});
+        targets.push_back({host.host.str(), terms, &seen, only});
       }
     }
   }
@@ -299,7 +297,7 @@ asio::awaitable<void> Inquiry::visit(std::vector<Target>& targets, proxy::Steady
     if (progress_) progress_("connecting to " + target.host + " [" + target.seen->ip.str() + "]");
     try {
       co_await handshake(*worker_, *snapshot_->config, *target.terms, deadline, *target.seen,
-                         target.key);
+                         target.only);
     } catch (const std::exception& bug) {  // the others, and who waits for all, go on
       target.seen->failure = proxy::MxFailure{proxy::MxFailure::Kind::broken,
                                               std::string("internal error: ") + bug.what(),

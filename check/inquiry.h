@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 
+#include "check/handshake.h"
 #include "check/recorder.h"
 #include "check/seen.h"
 #include "dns/unbound_resolver.h"
@@ -33,9 +34,8 @@ class Inquiry {
 
   // Whether the resolver validates, the facts, the plan. Blocks.
   Gathered gather(const base::Domain& domain, proxy::SteadyTime deadline);
-  // The handshakes, into `gathered.seen`; with `key`, those that accept no other type of key.
-  void connect(Gathered& gathered, proxy::SteadyTime deadline,
-               std::optional<proxy::KeyType> key = std::nullopt);
+  // The handshakes, into `gathered.seen`: with the addresses that stand there.
+  void connect(Gathered& gathered, proxy::SteadyTime deadline, Only only = Only());
   // One more question to the DNS.
   dns::RawLookup look_up(const std::string& name, dns::Type type);
   // The policy file as it is, whatever the record says.

@@ -20,6 +20,10 @@ struct KeySeen {
   std::vector<SeenHost> hosts;  // of the survey's, in that order
 };
 
+// Of `untried`, the addresses whose handshake failed with each type of key.
+std::vector<SeenHost> without_handshake(const std::vector<SeenHost>& untried,
+                                        const std::vector<KeySeen>& keys);
+
 struct OwnSeen {
   explicit OwnSeen(base::Domain own) : domain(std::move(own)) {}
   base::Domain domain;
@@ -27,6 +31,7 @@ struct OwnSeen {
   std::chrono::seconds expire_within = std::chrono::days(14);
   Gathered gathered;
   std::vector<KeySeen> keys;
+  std::vector<SeenHost> old;  // addresses without a handshake by then, under TLS 1.0 or 1.1
   std::optional<policy::StsBody> body;      // the policy file, asked for whatever the record says
   std::optional<base::WallTime> body_certificate_end;  // of the host that gave it
   std::optional<dns::RawLookup> tls_rpt;    // TXT at _smtp._tls
@@ -60,6 +65,15 @@ struct OwnReport {
 
 OwnReport judge_own(const OwnSeen& seen);
 void add_tls_rpt(OwnReport& report, const OwnSeen& seen);
+// "TLSv1.1" where that, or 1.0, is all that the address speaks; "" otherwise.
+std::string old_version_of(const OwnSeen& seen, std::size_t host, const base::Ip& ip);
+struct Place {
+  std::string words;  // "mx.example.com [192.0.2.1]"
+  std::size_t host;   // of the survey's
+  std::size_t address;
+};
+// good: a session had nothing wrong.
+void add_versions_and_keys(OwnReport& report, const OwnSeen& seen, const Place& place, bool good);
 // What to do for a problem of which `check` says nothing, no other postmaster being to blame.
 std::string own_mend(const std::string& code);
 // In which order to change what there is now; see docs/own.md.

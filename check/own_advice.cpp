@@ -63,11 +63,22 @@ void with_policy(std::vector<Advice>& all, const OwnSeen& seen, const policy::St
                        "no TLS-RPT record: publish one first."});
 }
 
-void without_policy(std::vector<Advice>& all, const OwnSeen& seen) {
-  all.push_back({"first-policy",
-                 "To begin with MTA-STS: the TLS-RPT record first, then the file in mode "
-                 "testing, the record _mta-sts." + seen.domain.str() +
-                     " last. Reports then tell who would fail."});
+// What is there already is not asked for again.
+void without_policy(std::vector<Advice>& all, const OwnSeen& seen, const policy::StsState& state) {
+  if (std::holds_alternative<policy::StsUnknown>(state)) return;
+  const std::string record = "_mta-sts." + seen.domain.str();
+  const bool told = has_tls_rpt(seen);
+  const bool file = seen.body && seen.body->has_value();
+  const bool announced = std::holds_alternative<policy::StsUnavailable>(state);
+  std::string text = "To begin with MTA-STS: ";
+  if (!told) text += "the TLS-RPT record first, then ";
+  text += file ? "the file, which is there, put right and in mode testing"
+               : "the file in mode testing";
+  text += announced ? ", and a new id in the record " + record + " last, which is there already."
+                    : ", the record " + record + " last.";
+  text += told ? " The reports that you get by your TLS-RPT record then tell who would fail."
+               : " Reports then tell who would fail.";
+  all.push_back({"first-policy", std::move(text)});
 }
 
 }  // namespace
@@ -88,7 +99,7 @@ std::vector<Advice> advice_for(const OwnSeen& seen) {
   if (const auto* active = std::get_if<policy::StsActive>(&facts.domain.sts)) {
     with_policy(all, seen, *active);
   } else {
-    without_policy(all, seen);
+    without_policy(all, seen, facts.domain.sts);
   }
   const bool tlsa = std::ranges::any_of(facts.hosts, [](const auto& host) {
     return std::holds_alternative<dane::Usable>(host->dane);

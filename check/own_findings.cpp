@@ -32,7 +32,12 @@ namespace {
 constexpr std::size_t lint_most = 50;
 
 std::string key_words(proxy::KeyType key) {
-  return key == proxy::KeyType::rsa ? "RSA key" : "ECDSA key";
+  switch (key) {
+    case proxy::KeyType::rsa: return "RSA key";
+    case proxy::KeyType::ecdsa: return "ECDSA key";
+    case proxy::KeyType::eddsa: break;
+  }
+  return "EdDSA key";
 }
 
 const policy::TlsSession* session_of(const SeenAddress& seen) {
@@ -69,15 +74,16 @@ class Findings {
     out_.certain = false;
   }
 
-  // What holds a sender's mail back is a failure, and so is what a policy would make of it.
-  void add_problem(const std::string& area, const Problem& problem) {
+  // What holds a sender's mail back is a failure, and so is what a policy would make of it. forged:
+  // the answer was there and bogus, and so it will be the next time.
+  void add_problem(const std::string& area, const Problem& problem, bool forged = false) {
     static const std::set<std::string> doubtful = {
         "tlsa-unusable", "tlsa-record", "mx-unsigned", "sts-testing",
-        "no-policy",     "mx-no-host",  "null-mx"};
+        "no-policy",     "mx-no-host",  "null-mx",    "mx-alias"};
     static const std::set<std::string> unanswered = {
         "mx-failed", "address-failed", "sts-lookup", "tlsa-failed", "not-in-time"};
     const Level level = doubtful.contains(problem.code) ? Level::warn : Level::fail;
-    if (unanswered.contains(problem.code)) doubt(problem.text);
+    if (unanswered.contains(problem.code) && !forged) doubt(problem.text);
     add(level, area, problem.code, problem.text,
         problem.mend.empty() ? own_mend(problem.code) : problem.mend);
   }
@@ -101,7 +107,9 @@ class Findings {
       }
       add_problem(problem.code == "no-policy" || problem.code.starts_with("sts-") ? "mta-sts"
                                                                                    : "mx",
-                  problem);
+                  problem,
+                  problem.code == "sts-lookup" &&
+                      is_bogus(all_, dns::Type::TXT, record_name()));
     }
     if (!all_.facts) return;
     const auto* list = std::get_if<policy::MxList>(&all_.facts->domain.mx);
@@ -213,35 +221,23 @@ class Findings {
 
   void host(std::size_t i) {
     const policy::HostPlan& plan = all_.survey->hosts[i];
+    const auto* failed = std::get_if<dane::LookupFailed>(&all_.facts->hosts[i]->dane);
+    const bool forged = failed && failed->bogus;
     for (const Problem& problem : host_problems(seen_.domain, all_, i)) {
       if (problem.code == "own-mx") continue;  // as it should be
       const bool dane = problem.code.starts_with("tlsa") || problem.code == "mx-unsigned";
       add_problem(dane                              ? "dane"
                   : problem.code == "not-approved" ? "mta-sts"
                                                     : "mx",
-                  problem);
+                  problem, problem.code == "tlsa-failed" && forged);
     }
     const auto& sts = plan.unprotected.sts;
     if (sts && sts->name_matched) {
       add(Level::pass, "mta-sts", "approved",
           plan.host.str() + " is approved by the pattern " + sts->pattern);
     }
-    alias(plan.host);
     for (std::size_t a = 0; a < plan.addresses.size(); ++a) address(i, a);
     unused_records(i);
-  }
-
-  // RFC 2181 §10.3, RFC 5321 §5.1: an MX names a host, not an alias.
-  void alias(const base::Domain& host) {
-    for (const Asked& asked : all_.asked) {
-      const bool address = asked.type == dns::Type::A || asked.type == dns::Type::AAAA;
-      if (!address || asked.name != host.str() || !asked.answer || !*asked.answer) continue;
-      if (!(*asked.answer)->via_cname) continue;
-      add(Level::warn, "mx", "mx-alias",
-          host.str() + " is an alias (CNAME) of " + (*asked.answer)->canonical_name,
-          "let the MX record name the host itself");
-      return;
-    }
   }
 
   void address(std::size_t i, std::size_t a) {
@@ -250,6 +246,8 @@ class Findings {
     const bool any_tls = std::ranges::any_of(seen_.keys, [&](const KeySeen& one) {
       return session_of(one.hosts[i].addresses[a]) != nullptr;
     });
+    const Place place{plan.host.str() + " [" + plan.addresses[a].str() + "]", i, a};
+    bool good = false;
     for (const KeySeen& one : seen_.keys) {
       const SeenAddress& seen = one.hosts[i].addresses[a];
       const auto* session = session_of(seen);
@@ -257,7 +255,7 @@ class Findings {
         // No key of that type, where there is one of another: as it may be.
         if (any_tls) continue;
         for (const Problem& problem : address_problems(seen_.domain, plan, terms, seen)) {
-          add_problem("tls", problem);
+          add_no_session(problem, place.words, old_version_of(seen_, i, seen.ip));
         }
         return;  // Without TLS each type of key would tell the same.
       }
@@ -268,7 +266,17 @@ class Findings {
         add_problem(problem.code == "tlsa-mismatch" ? "dane" : "tls", told);
       }
       certificate(plan, seen, one.key, *session, problems.empty());
+      good = good || problems.empty();
     }
+    add_versions_and_keys(out_, seen_, place, good);
+  }
+
+  void add_no_session(const Problem& problem, const std::string& place, const std::string& old) {
+    if (problem.code != "tls-failed" || old.empty()) return add_problem("tls", problem);
+    add(Level::fail, "tls", "tls-old",
+        place + ": speaks " + old + " at most, and senders TLS 1.2 and above (RFC 8461 §7.2, "
+                "RFC 8996): they get no TLS",
+        "let it speak TLS 1.2 and 1.3");
   }
 
   // good: nothing is wrong with the session, else a pass beside the failure would say the contrary.

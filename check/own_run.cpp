@@ -14,6 +14,8 @@ config::Config as_any_sender(const config::Config& config) {
   plain.mta_sts.on_lookup_error = config::OnError::Deliver;
   plain.mta_sts.on_fetch_error = config::OnError::Deliver;
   plain.server.hostname = config.server.hostname;
+  plain.tls = config::Tls{};
+  plain.tls.ca_file = config.tls.ca_file;
   return plain;
 }
 
@@ -38,11 +40,16 @@ base::Result<OwnReport, Failure> run_own(const config::Config& config, const Own
   seen.body = world.fetch_policy(options.domain);
   seen.body_certificate_end = world.policy_certificate_end();
   const std::vector<SeenHost> untried = seen.gathered.seen;
-  for (const proxy::KeyType key : {proxy::KeyType::rsa, proxy::KeyType::ecdsa}) {
+  for (const proxy::KeyType key :
+       {proxy::KeyType::rsa, proxy::KeyType::ecdsa, proxy::KeyType::eddsa}) {
     seen.gathered.seen = untried;
-    world.connect(seen.gathered, deadline, key);
+    world.connect(seen.gathered, deadline, Only{key, false});
     seen.keys.push_back({key, seen.gathered.seen});
   }
+  seen.gathered.seen = without_handshake(untried, seen.keys);
+  world.connect(seen.gathered, deadline, Only{std::nullopt, true});
+  seen.old = std::move(seen.gathered.seen);
+  seen.gathered.seen = untried;
   return judge_own(seen);
 }
 

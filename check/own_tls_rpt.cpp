@@ -1,5 +1,6 @@
 // What `own` finds of the TLS-RPT record (RFC 8460 §3); see own.h.
 #include "check/own.h"
+#include "check/problems.h"
 #include "dns/decode.h"
 #include "tlsrpt/record.h"
 
@@ -23,10 +24,12 @@ void add_tls_rpt(OwnReport& report, const OwnSeen& seen) {
                            seen.domain.str() + "\"";
   const auto decoded = dns::decode_all<std::string>(*seen.tls_rpt, dns::decode_txt);
   if (!decoded) {
-    if (report.certain) report.uncertain_why = decoded.error().text;
-    report.certain = false;
+    const bool bogus = decoded.error().kind == dns::LookupError::Kind::bogus;
+    if (!bogus && report.certain) report.uncertain_why = decoded.error().text;
+    report.certain = report.certain && bogus;
     add(report, Level::fail, "tls-rpt-lookup", decoded.error().text,
-        "see to the name servers of " + seen.domain.str());
+        bogus ? sign_anew(seen.domain.str())
+              : "see to the name servers of " + seen.domain.str());
     return;
   }
   const auto record = tlsrpt::choose_record(decoded->records);

@@ -26,7 +26,7 @@ void mx_problems(std::vector<Problem>& all, const base::Domain& domain,
   if (const auto* failed = std::get_if<policy::MxFailed>(&mx)) {
     if (failed->bogus) {
       add(all, "mx-bogus", true, "the MX records do not pass DNSSEC validation: " + failed->reason,
-          "sign the zone of " + name + " anew, or take its DS record out of the parent zone");
+          sign_anew(name));
     } else {
       add(all, "mx-failed", true, "DNS gave no answer for the MX: " + failed->reason,
           "see to the name servers of " + name);
@@ -71,7 +71,9 @@ void sts_problems(std::vector<Problem>& all, const base::Domain& domain, const G
   if (const auto* unknown = std::get_if<policy::StsUnknown>(&state)) {
     add(all, "sts-lookup", settings.on_lookup_error == policy::OnError::defer,
         "whether there is an MTA-STS policy could not be found out: " + unknown->reason,
-        "see to the name servers of " + domain.str());
+        is_bogus(gathered, dns::Type::TXT, record)
+            ? sign_anew(domain.str())
+            : "see to the name servers of " + domain.str());
   }
   const auto* active = std::get_if<policy::StsActive>(&state);
   if (!active) return;
@@ -110,6 +112,17 @@ void no_policy(std::vector<Problem>& all, const base::Domain& domain, const Gath
 }
 
 }  // namespace
+
+bool is_bogus(const Gathered& gathered, dns::Type type, const std::string& name) {
+  return std::ranges::any_of(gathered.asked, [&](const Asked& one) {
+    return one.type == type && one.name == name && one.answer && !*one.answer &&
+           one.answer->error().kind == dns::LookupError::Kind::bogus;
+  });
+}
+
+std::string sign_anew(const std::string& zone) {
+  return "sign the zone of " + zone + " anew, or take its DS record out of the parent zone";
+}
 
 std::string shortened(const std::string& record) {
   if (record.size() <= 80) return record;
@@ -214,6 +227,24 @@ void address_facts_problems(std::vector<Problem>& all, const policy::HostFacts& 
   }
 }
 
+// RFC 2181 §10.3, RFC 5321 §5.1: an MX names a host, not an alias. Most senders follow it all the
+// same, and so does the relay.
+void alias_problem(std::vector<Problem>& all, const Gathered& gathered, const base::Domain& host) {
+  for (const Asked& asked : gathered.asked) {
+    const bool address = asked.type == dns::Type::A || asked.type == dns::Type::AAAA;
+    if (!address || asked.name != host.str() || !asked.answer || !*asked.answer) continue;
+    const dns::RawAnswer& answer = **asked.answer;
+    if (!answer.via_cname) continue;
+    add(all, "mx-alias", false,
+        host.str() + " is an alias (CNAME) of " + answer.canonical_name +
+            ", and not every sender follows it",
+        "let the MX record of " + gathered.facts->domain.domain.str() + " name " +
+            answer.canonical_name + " itself, or give " + host.str() +
+            " the addresses in place of the CNAME");
+    return;
+  }
+}
+
 }  // namespace
 
 std::vector<Problem> host_problems(const base::Domain& domain, const Gathered& gathered,
@@ -223,9 +254,9 @@ std::vector<Problem> host_problems(const base::Domain& domain, const Gathered& g
   if (gathered.seen[index].own) {
     add(all, "own-mx", true, host.host.str() + " is this machine itself (RFC 5321 §5.1)");
   }
-  address_facts_problems(
-      all, *gathered.facts->hosts[index], host,
-      std::holds_alternative<policy::ImplicitMx>(gathered.facts->domain.mx));
+  const bool implicit = std::holds_alternative<policy::ImplicitMx>(gathered.facts->domain.mx);
+  address_facts_problems(all, *gathered.facts->hosts[index], host, implicit);
+  if (!implicit) alias_problem(all, gathered, host.host);
   approval_problems(all, domain, *gathered.survey->plan(), host);
   dane_problems(all, gathered, index);
   const auto* out = std::get_if<Excluded>(&host.decision);

@@ -8,6 +8,11 @@
 
 namespace check {
 
+// Whether that answer was there and did not pass validation: no failure that passes by itself.
+bool is_bogus(const Gathered& gathered, dns::Type type, const std::string& name);
+// What to do for a bogus answer.
+std::string sign_anew(const std::string& zone);
+
 // A TLSA record, whole where it is a digest of SHA2-256, as most are.
 std::string shortened(const std::string& record);
 

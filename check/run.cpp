@@ -107,6 +107,15 @@ DaemonCache cache_of(const base::Result<json, proxy::DaemonError>& reply,
   return cache;
 }
 
+DaemonCache as_of(DaemonCache cache, base::WallTime time) {
+  if (!cache.row || cache.row->fetched <= time) return cache;
+  cache.words = "the daemon fetched its policy later than that, at ";
+  cache.words += audit::rfc3339(cache.row->fetched);
+  cache.words += ": what is published now counts";
+  cache.row.reset();
+  return cache;
+}
+
 base::Result<Report, Failure> run(const config::Config& config, const Options& options,
                                   const base::Clock& clock, const Progress& progress) {
   const auto deadline = std::chrono::steady_clock::now() + options.limit;
@@ -116,7 +125,8 @@ base::Result<Report, Failure> run(const config::Config& config, const Options& o
                           options.at.has_value(), options.connect};
   const FixedClock then(question.time, clock);
   const base::Clock& used = options.at ? static_cast<const base::Clock&>(then) : clock;
-  const DaemonCache cache = ask_cache(config, options.domain);
+  DaemonCache cache = ask_cache(config, options.domain);
+  if (options.at) cache = as_of(std::move(cache), *options.at);
 
   std::vector<std::unique_ptr<Inquiry>> inquiries;
   std::vector<Gathered> all;

@@ -29,5 +29,7 @@ base::Result<Report, Failure> run(const config::Config& config, const Options& o
 // What `reply` to "policy cached" says, in the words of the store. Pure.
 DaemonCache cache_of(const base::Result<nlohmann::json, proxy::DaemonError>& reply,
                      const base::Domain& domain);
+// What of it the daemon had at that time: a policy that it fetched later is none. Pure.
+DaemonCache as_of(DaemonCache cache, base::WallTime time);
 
 }  // namespace check

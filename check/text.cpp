@@ -144,8 +144,12 @@ class Writer {
     } else {
       item("policy", "mode " + policy.mode + ", id " + policy.id);
       under("mx: " + joined(policy.mx));
-      under(policy.source + " " + moment(policy.fetched) + ", " + span(policy.age) +
-            " ago; expires " + moment(policy.expires) + " (max_age " +
+      // Of no cache: it was fetched now, whatever the time that was asked for.
+      const bool as_if = report_.time_given && policy.source == "fetched";
+      under((as_if ? "fetched now, and taken as if at that time"
+                   : policy.source + " " + moment(policy.fetched) + ", " + span(policy.age) +
+                         " ago") +
+            "; expires " + moment(policy.expires) + " (max_age " +
             std::to_string(policy.max_age.count()) + ")");
     }
     if (!policy.daemon.empty()) item("cache", policy.daemon);

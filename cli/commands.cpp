@@ -238,16 +238,29 @@ void take_config(CLI::App& command, std::string& file) {
       ->capture_default_str();
 }
 
-bool print_issues(const config::LoadResult& result, const Terminal& terminal) {
-  const auto print = [&](const config::Issue& issue, std::string_view kind, const char* colour) {
+namespace {
+
+void print_all(const std::vector<config::Issue>& issues, std::string_view kind,
+               const char* colour, const Terminal& terminal) {
+  for (const config::Issue& issue : issues) {
     if (terminal.colour) terminal.err << colour;
     terminal.err << config::text_of(issue, kind);
     if (terminal.colour) terminal.err << plain;
     terminal.err << '\n';
-  };
-  for (const config::Issue& issue : result.errors) print(issue, "error", red);
-  for (const config::Issue& issue : result.warnings) print(issue, "warning", yellow);
+  }
+}
+
+}  // namespace
+
+bool print_errors(const config::LoadResult& result, const Terminal& terminal) {
+  print_all(result.errors, "error", red, terminal);
   return result.errors.empty();
+}
+
+bool print_issues(const config::LoadResult& result, const Terminal& terminal) {
+  const bool good = print_errors(result, terminal);
+  print_all(result.warnings, "warning", yellow, terminal);
+  return good;
 }
 
 int run(const std::vector<std::string>& arguments, const Terminal& terminal, const World& world) {

@@ -88,5 +88,7 @@ void take_config(CLI::App& command, std::string& file);
 
 // Prints every mistake and warning; whether there were no mistakes.
 bool print_issues(const config::LoadResult& result, const Terminal& terminal);
+// Without the warnings, which `serve` and `config check` tell, and every command would again.
+bool print_errors(const config::LoadResult& result, const Terminal& terminal);
 
 }  // namespace cli

@@ -8,7 +8,7 @@ namespace cli {
 std::shared_ptr<const config::Config> configured(const std::string& file,
                                                  const Terminal& terminal, const World& world) {
   config::LoadResult loaded = world.load(file);
-  if (!print_issues(loaded, terminal)) return nullptr;
+  if (!print_errors(loaded, terminal)) return nullptr;
   return loaded.config;
 }
 

@@ -5,7 +5,6 @@
 #include <ostream>
 
 #include "base/encode.h"
-#include "cli/configured.h"
 #include "cli/print.h"
 #include "tlsrpt/sum_words.h"
 
@@ -106,10 +105,12 @@ void add_doctor(CLI::App& app, Doctor& options, std::string& file) {
 int doctor(const Doctor& options, const std::string& file, const Terminal& terminal,
            const World& world) {
   proxy::DoctorQuestions questions = options.questions;
+  questions.user_named = options.command->count("--user") > 0;
+  questions.config_file = file;
   if (!take_names(questions, terminal)) return exit_usage;
-  const auto config = configured(file, terminal, world);
-  if (!config) return exit_config;
-  const std::vector<Finding> findings = world.doctor(*config, questions);
+  const config::LoadResult loaded = world.load(file);
+  if (!print_issues(loaded, terminal) || !loaded.config) return exit_config;
+  const std::vector<Finding> findings = world.doctor(*loaded.config, questions);
   if (options.json) {
     print_json(findings, terminal.out);
   } else {

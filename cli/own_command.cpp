@@ -48,9 +48,9 @@ void add_own(CLI::App& app, Own& options, std::string& file) {
   options.command->add_flag("--json", options.json, "Print JSON");
   options.command->footer(
       "MX records and their signatures, the MTA-STS record, the policy file by every rule that a\n"
-      "sender applies, the MX hosts against it, each address with an RSA and an ECDSA key against\n"
-      "policy and TLSA records, the TLS-RPT record; and in which order to change things. Works\n"
-      "without a configuration file, on the defaults.\n"
+      "sender applies, the MX hosts against it, each address with an RSA, an ECDSA and an EdDSA\n"
+      "key against policy and TLSA records, the TLS-RPT record; and in which order to change\n"
+      "things. Works without a configuration file, on the defaults.\n"
       "Exit status: 0 nothing fails (warnings there may be), 1 something does, 75 not all could\n"
       "be found out, 69 no resolver answers.\n"
       "\nExamples:\n"

@@ -258,7 +258,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   }
   if (options.dry_run) request["dry_run"] = true;
   const config::LoadResult loaded = world.load(file);
-  if (!print_issues(loaded, terminal) || !loaded.config) return exit_config;
+  if (!print_errors(loaded, terminal) || !loaded.config) return exit_config;
   const auto reply = world.report(*loaded.config, request);
   if (!reply) {
     terminal.err << "report: " << tlsrpt::without_controls(reply.error().text) << '\n';

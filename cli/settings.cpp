@@ -17,10 +17,18 @@ std::shared_ptr<const config::Config> settings_for(const CLI::App& command,
                       std::filesystem::file_type::not_found;
   const bool defaults = !named && absent && world.defaults;
   const config::LoadResult loaded = defaults ? world.defaults() : world.load(file);
-  if (!print_issues(loaded, terminal) || !loaded.config) return nullptr;
   if (defaults) {
     terminal.err << "no configuration at " << base::printable(file) << ": the defaults hold\n";
+    // They stand in no file that could be mended at a line.
+    for (const config::Issue& issue : loaded.warnings) {
+      terminal.err << "warning: " << issue.text << '\n';
+    }
+    for (const config::Issue& issue : loaded.errors) {
+      terminal.err << "error: " << issue.text << '\n';
+    }
+    return loaded.config;
   }
+  if (!print_issues(loaded, terminal) || !loaded.config) return nullptr;
   return loaded.config;
 }
 

@@ -137,7 +137,8 @@ void judge_socketmap(Reading& reading) {
 
 void judge_listeners(Reading& reading, const Surroundings& surroundings) {
   const auto& all = reading.config.listen;
-  if (all.empty() && reading.whole && !reading.is_set("listen")) {
+  if (all.empty() && reading.whole && !reading.is_set("listen") &&
+      !reading.meant.contains("[[listen]]")) {
     reading.error(reading.main, "no [[listen]]: at least one is needed");
   }
   for (std::size_t i = 0; i < all.size(); ++i) {

@@ -87,17 +87,16 @@ void Loader::read_top(const Member& member) {
   if (holds_tables(member.node)) {
     unknown_section(member.name, member.place);
   } else {
-    reading.error(member.place, "unknown key " + in_quotes(member.name) +
-                                    "; the nearest known key is " +
-                                    in_quotes(nearest_key("", member.name)));
+    reading.error(member.place,
+                  "unknown key " + in_quotes(member.name) + key_hint("", member.name));
   }
 }
 
 void Loader::unknown_section(const std::string& name, const Place& place) {
-  const std::string nearest = nearest_section(name);
-  const bool list = find_section(nearest)->is_list();
-  reading.error(place, "unknown section " + in_quotes(name) + "; the nearest known section is " +
-                           (list ? "[[" + nearest + "]]" : "[" + nearest + "]"));
+  reading.error(place, "unknown section " + in_quotes(name) + section_hint(name));
+  // Whoever gave a listener another name wants one.
+  const std::vector<std::string> meant = nearest_sections(name);
+  for (const std::string& one : meant) reading.meant.insert(one);
 }
 
 void Loader::read_section(const Section& section, const Node& node) {
@@ -146,7 +145,7 @@ void Loader::read_table(const Section& section, const std::string& at, const Tab
   if (!reading.whole) return;  // the key may be on a line that was left out
   for (const Key& key : section.keys) {
     const std::string path = at + "." + std::string(key.name);
-    if (!key.required || reading.is_set(path)) continue;
+    if (!key.required || reading.is_set(path) || !reading.is_good(path)) continue;
     reading.error(place, "[[" + std::string(section.name) + "]] without " + std::string(key.name));
     reading.wrong.insert(path);
   }
@@ -159,9 +158,11 @@ void Loader::read_key(const Section& section, const std::string& at, const Membe
     return;
   }
   if (!key) {
-    reading.error(member.place,
-                  "unknown key " + in_quotes(member.name) + "; the nearest known key is " +
-                      in_quotes(nearest_key(section.name, member.name)));
+    reading.error(member.place, "unknown key " + in_quotes(member.name) +
+                                    key_hint(section.name, member.name));
+    // What it was meant to be is not missing besides.
+    const std::vector<std::string> meant = nearest_keys(section.name, member.name);
+    if (meant.size() == 1) reading.wrong.insert(at + "." + meant.front());
     return;
   }
   const std::string path = at + "." + member.name;

@@ -18,6 +18,7 @@ struct Reading {
   // "outbound", "outbound.port", "listen.0", "listen.0.address": what stands in the files.
   std::map<std::string, Place> places;
   std::set<std::string> wrong;  // of those, what holds no usable value
+  std::set<std::string> meant;  // "[[listen]]": what unknown sections were most likely meant to be
   Place main;                   // the beginning of the main file
   bool whole = true;            // false: lines that are no TOML were left out
 

@@ -23,7 +23,10 @@ constexpr std::chrono::seconds refusal_told_again{60};
 }  // namespace
 
 AdminPort::AdminPort(asio::io_context& home, Parts parts)
-    : home_(home), service_(make_service(std::move(parts))), guard_(io_.get_executor()) {}
+    : home_(home),
+      service_(make_service(std::move(parts))),
+      connections_(std::make_shared<admin::Connections>(base::limits::admin_clients)),
+      guard_(io_.get_executor()) {}
 
 AdminPort::~AdminPort() {
   if (listener_) listener_->stop();
@@ -133,7 +136,8 @@ void AdminPort::begin(const std::shared_ptr<Listener>& listener, Descriptor conn
     const asio::generic::stream_protocol protocol(name.ss_family, 0);
     admin::Socket socket(io_, protocol, connection.get());
     connection.release();
-    asio::co_spawn(io_, live(service_, std::move(access), listener, std::move(socket), peer),
+    asio::co_spawn(io_, live(service_, std::move(access), listener, connections_,
+                             std::move(socket), peer),
                    asio::detached);
   } catch (const std::exception& error) {
     base::log_error("", "no answer for " + peer + ": " + error.what());
@@ -143,13 +147,16 @@ void AdminPort::begin(const std::shared_ptr<Listener>& listener, Descriptor conn
 
 asio::awaitable<void> AdminPort::live(std::shared_ptr<const admin::Service> service,
                                       std::shared_ptr<const admin::Access> access,
-                                      std::shared_ptr<Listener> listener, admin::Socket socket,
-                                      std::string peer) {
+                                      std::shared_ptr<Listener> listener,
+                                      std::shared_ptr<admin::Connections> connections,
+                                      admin::Socket socket, std::string peer) {
+  connections->enter();
   try {
-    co_await admin::serve(std::move(socket), service, access, peer);
+    co_await admin::serve(std::move(socket), service, access, peer, connections);
   } catch (const std::exception& error) {
     base::log_error("", "admin: internal error: " + std::string(error.what()));
   }
+  connections->leave();
   listener->session_ended();
 }
 

@@ -49,6 +49,7 @@ class AdminPort {
   static boost::asio::awaitable<void> live(std::shared_ptr<const admin::Service> service,
                                            std::shared_ptr<const admin::Access> access,
                                            std::shared_ptr<Listener> listener,
+                                           std::shared_ptr<admin::Connections> connections,
                                            admin::Socket socket, std::string peer);
   std::shared_ptr<const admin::Service> make_service(Parts parts);
   void begin(const std::shared_ptr<Listener>& listener, Descriptor connection,
@@ -57,6 +58,7 @@ class AdminPort {
   boost::asio::io_context& home_;
   boost::asio::io_context io_{1};
   std::shared_ptr<const admin::Service> service_;
+  std::shared_ptr<admin::Connections> connections_;  // the admin thread's
   config::Admin opened_;  // as it was at the start
   std::shared_ptr<const admin::Access> access_;
   std::shared_ptr<Listener> listener_;

@@ -236,7 +236,7 @@ Finding examine_store(const config::Config& config) {
 
 std::vector<Finding> examine(const config::Config& config, const base::Clock& clock,
                              const DoctorQuestions& questions) {
-  const std::vector<Finding> directories = examine_directories(config, questions.user);
+  const std::vector<Finding> rights = examine_rights(config, questions);
   nlohmann::json request;
   request["command"] = "status";
   std::vector<Finding> findings;
@@ -245,6 +245,7 @@ std::vector<Finding> examine(const config::Config& config, const base::Clock& cl
   findings.push_back(judge_anchor(config.dns.trust_anchor_file,
                                   text_of_file(config.dns.trust_anchor_file)));
   Asking asking(config);
+  bool answers = false;  // the resolver anything at all
   const std::optional<base::Error> broken = asking.error();
   if (broken) {
     findings.push_back({"resolver", Health::fail, broken->text, "look at [dns]"});
@@ -254,6 +255,7 @@ std::vector<Finding> examine(const config::Config& config, const base::Clock& cl
     auto bogus = asking.ask(questions.bogus_name, dns::Type::A);
     auto plain = asking.ask(questions.unsigned_name, dns::Type::A);
     const dns::RawLookup signed_answer = good.get();
+    answers = signed_answer.has_value();
     findings.push_back(judge_root(root.get()));
     findings.push_back(judge_signed(questions.signed_name, signed_answer));
     findings.push_back(
@@ -263,12 +265,16 @@ std::vector<Finding> examine(const config::Config& config, const base::Clock& cl
   findings.push_back(examine_clock());
   findings.push_back(examine_store(config));
   if (!broken) {
+    const std::size_t ports = findings.size();
     findings.push_back(examine_smtp(asking, config, questions.partner));
     if (config.mta_sts.enabled) {
       findings.push_back(examine_https(asking, config, clock, questions.partner));
     }
+    for (std::size_t i = ports; !answers && i < findings.size(); ++i) {
+      if (findings[i].health == Health::unknown) findings[i].remedy = "see to the resolver first";
+    }
   }
-  findings.insert(findings.end(), directories.begin(), directories.end());
+  findings.insert(findings.end(), rights.begin(), rights.end());
   findings.push_back(examine_identity(broken ? nullptr : &asking, config));
   const auto today = std::chrono::floor<std::chrono::days>(clock.wall());
   for (Finding& one : judge_policy(config, today)) findings.push_back(std::move(one));

@@ -45,13 +45,22 @@ bool is_another(const std::string& user) {
   return entry != nullptr && entry->pw_uid != ::geteuid();
 }
 
+enum class Use : std::uint8_t { folder, written, read, secret };  // secret: read by nobody else
+
 struct Place {
   std::string path;
   std::string key;
-  bool folder = true;
+  Use use = Use::folder;
 };
 
-// errno of each for that account; 0: may be written. Empty where no child could tell.
+bool is_file(const Place& place) { return place.use == Use::read || place.use == Use::secret; }
+
+int mode_of(const Place& place) {
+  if (is_file(place)) return R_OK;
+  return place.use == Use::folder ? W_OK | X_OK : W_OK;
+}
+
+// errno of each for that account; 0: may be used so. Empty where no child could tell.
 std::vector<int> ask_as(const Account& account, const std::vector<Place>& places) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return {};
@@ -62,9 +71,8 @@ std::vector<int> ask_as(const Account& account, const std::vector<Place>& places
                         ::setresgid(account.gid, account.gid, account.gid) == 0 &&
                         ::setresuid(account.uid, account.uid, account.uid) == 0);
     for (const Place& place : places) {
-      const int mode = place.folder ? W_OK | X_OK : W_OK;
       int why = EPERM;
-      if (taken) why = ::access(place.path.c_str(), mode) == 0 ? 0 : errno;
+      if (taken) why = ::access(place.path.c_str(), mode_of(place)) == 0 ? 0 : errno;
       if (::write(ends[1], &why, sizeof why) != sizeof why) ::_exit(1);
     }
     ::_exit(taken ? 0 : 1);
@@ -100,68 +108,140 @@ std::vector<Place> places_of(const config::Config& config) {
         std::pair(store + "-wal", "store.url"), std::pair(store + "-shm", "store.url"),
         std::pair((config.server.state_dir / "lock").string(), "server.state_dir")}) {
     std::error_code error;
-    if (std::filesystem::exists(file, error)) places.push_back({file, key, false});
+    if (std::filesystem::exists(file, error)) places.push_back({file, key, Use::written});
   }
+  return places;
+}
+
+// What `serve` reads as its user. The loader has read all of them as whoever runs this.
+std::vector<Place> files_of(const config::Config& config, const config::Path& config_file) {
+  std::vector<Place> places;
+  const auto add = [&places](const config::Path& path, const char* key, Use use) {
+    if (!path.empty()) places.push_back({path.string(), key, use});
+  };
+  add(config_file, "the configuration", Use::read);
+  add(config.dns.unbound_config, "dns.unbound_config", Use::read);
+  add(config.tls.ca_file, "tls.ca_file", Use::read);
+  for (const config::Listen& one : config.listen) {
+    add(one.tls_certificate, "listen.tls_certificate", Use::read);
+    add(one.tls_key, "listen.tls_key", Use::secret);
+    add(one.client_ca, "listen.client_ca", Use::read);
+  }
+  for (const config::Rule& one : config.policy.rules) {
+    add(one.ca_file, "policy.rule.ca_file", Use::read);
+  }
+  if (config.tls_rpt.enabled) add(config.tls_rpt.dkim_key, "tls_rpt.dkim_key", Use::secret);
+  if (config.admin.listen) add(config.admin.token_file, "admin.token_file", Use::secret);
   return places;
 }
 
 // A folder that is not there yet is made by the daemon or by systemd, where the one above allows.
 Finding judge_place(const Place& place, int why, const std::string& who, bool as_service) {
   const std::string what = place.path + " (" + place.key + ")";
-  if (why == ENOENT && place.folder) {
+  const std::string owner = as_service ? who : "USER";
+  if (is_file(place)) {
+    std::string todo = place.use == Use::secret ? "chgrp " + owner + " " + place.path +
+                                                      " && chmod 640 " + place.path
+                                                : "chmod a+r " + place.path;
+    todo += ", and let " + owner + " enter the directories above it";
+    return {"files", Health::fail, what + " cannot be read by " + who + ": " + std::strerror(why),
+            std::move(todo)};
+  }
+  if (why == ENOENT && place.use == Use::folder) {
     return {"directories", Health::warn, what + " is not there",
-            "systemd or the package makes it at start; else: install -d -o " +
-                (as_service ? who : "USER") + " " + place.path};
+            "systemd or the package makes it at start; else: install -d -o " + owner + " " +
+                place.path};
   }
   return {"directories", Health::fail, what + " cannot be written by " + who + ": " +
                                            std::strerror(why),
-          "chown " + (as_service ? who : std::string("USER")) + " " + place.path +
-              ", or look at the mount and its rights"};
+          "chown " + owner + " " + place.path + ", or look at the mount and its rights"};
+}
+
+// Who is asked for, and whether his answers are the daemon's.
+struct Who {
+  Account account;
+  bool as_service = false;
+  bool somebody_else = false;
+  std::string words;
+};
+
+Who who_asks(const std::string& user) {
+  Who who;
+  who.account = account_of(user);
+  who.as_service = !who.account.name.empty();
+  who.somebody_else = ::geteuid() != 0 && is_another(user);
+  who.words = who.as_service ? who.account.name
+              : ::geteuid() == 0 ? "root"
+                                 : "user " + std::to_string(::geteuid());
+  return who;
+}
+
+void judge_space(std::vector<Finding>& findings, const Place& place) {
+  struct statvfs disk {};
+  if (place.use != Use::folder || ::statvfs(place.path.c_str(), &disk) != 0) return;
+  const std::uint64_t left = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (left >= little_space) return;
+  findings.push_back({"directories", Health::warn,
+                      "only " + std::to_string(left >> 20) + " MiB are free at " + place.path,
+                      "make room: a full disk defers all mail (log.on_failure)"});
+}
+
+// Each place that is wrong; before them, how many are not.
+void judge_places(std::vector<Finding>& findings, const std::vector<Place>& places,
+                  const Who& who, const std::string& user, const char* subject,
+                  const char* verb) {
+  const std::vector<int> answers = ask_as(who.account, places);
+  if (answers.size() != places.size()) {
+    findings.push_back({subject, Health::unknown, "could not ask as " + who.words,
+                        "run doctor as root"});
+    return;
+  }
+  const auto wrong = static_cast<std::size_t>(
+      std::ranges::count_if(answers, [](int why) { return why != 0; }));
+  if (who.somebody_else && wrong > 0) {
+    findings.push_back({subject, Health::unknown,
+                        who.words + " is not " + user + ", who has to " + verb + " them",
+                        "run doctor as root"});
+    return;
+  }
+  if (wrong < places.size()) {
+    const std::size_t fine = places.size() - wrong;
+    const std::string done = std::string(verb) == "read" ? "read" : "written";
+    findings.push_back({subject, Health::pass,
+                        std::to_string(fine) + (fine == 1 ? " place" : " places") +
+                            " can be " + done + " by " + who.words,
+                        ""});
+  }
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (answers[i] == 0) {
+      judge_space(findings, places[i]);
+      continue;
+    }
+    findings.push_back(judge_place(places[i], answers[i], who.words, who.as_service));
+  }
 }
 
 }  // namespace
 
-std::vector<Finding> examine_directories(const config::Config& config, const std::string& user) {
-  const Account account = account_of(user);
-  const bool as_service = !account.name.empty();
-  const bool root = ::geteuid() == 0;
-  if (root && !user.empty() && !as_service) {
-    return {{"directories", Health::fail, "there is no user " + user,
-             "systemd-sysusers makes it of contrib/sternpost.sysusers; --user names another"}};
-  }
-  const std::string who = as_service ? account.name : "user " + std::to_string(::geteuid());
-  const std::vector<Place> places = places_of(config);
-  const std::vector<int> answers = ask_as(account, places);
-  if (answers.empty()) {
-    return {{"directories", Health::unknown, "could not ask as " + who, "run doctor as root"}};
-  }
+std::vector<Finding> examine_rights(const config::Config& config,
+                                    const DoctorQuestions& questions) {
+  const std::string& user = questions.user;
+  const Who who = who_asks(user);
   std::vector<Finding> findings;
-  if (!root && is_another(user) && std::ranges::any_of(answers, [](int why) { return why != 0; })) {
-    return {{"directories", Health::unknown, who + " is not " + user + ", who has to write them",
-             "run doctor as root"}};
+  if (::geteuid() == 0 && !user.empty() && !who.as_service) {
+    const std::string none = "there is no user " + user;
+    const std::string make =
+        "systemd-sysusers makes sternpost of contrib/sternpost.sysusers; --user names another";
+    if (questions.user_named) return {{"directories", Health::fail, none, make}};
+    // As in a container, where the daemon may well run as root.
+    findings.push_back({"directories", Health::warn,
+                        none + ": asked as root, who may do what the daemon's user may not",
+                        make + ", --user root says that the daemon runs as root"});
   }
-  std::size_t fine = 0;
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    if (answers[i] != 0) {
-      findings.push_back(judge_place(places[i], answers[i], who, as_service));
-      continue;
-    }
-    ++fine;
-    struct statvfs disk {};
-    if (!places[i].folder || ::statvfs(places[i].path.c_str(), &disk) != 0) continue;
-    const std::uint64_t left = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-    if (left < little_space) {
-      findings.push_back({"directories", Health::warn,
-                          "only " + std::to_string(left >> 20) + " MiB are free at " +
-                              places[i].path,
-                          "make room: a full disk defers all mail (log.on_failure)"});
-    }
-  }
-  if (fine > 0) {
-    findings.insert(findings.begin(),
-                    {"directories", Health::pass,
-                     std::to_string(fine) + " places can be written by " + who, ""});
-  }
+  const std::vector<Place> places = places_of(config);
+  judge_places(findings, places, who, user, "directories", "write");
+  const std::vector<Place> files = files_of(config, questions.config_file);
+  if (!files.empty()) judge_places(findings, files, who, user, "files", "read");
   return findings;
 }
 

@@ -164,13 +164,23 @@ SslPtr TlsClient::prepare(const policy::Try& plan, const std::string& key) {
 
 // RFC 8446 §4.2.3: by the signature algorithms that are offered.
 void TlsClient::accept_only(ssl_st* ssl, KeyType key) {
-  const char* const algorithms =
-      key == KeyType::rsa ? "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
-                            "RSA+SHA256:RSA+SHA384:RSA+SHA512"
-                          : "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512";
+  const char* algorithms = "ed25519:ed448";
+  if (key == KeyType::rsa) {
+    algorithms = "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
+                 "RSA+SHA256:RSA+SHA384:RSA+SHA512";
+  } else if (key == KeyType::ecdsa) {
+    algorithms = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512";
+  }
   SSL_set1_sigalgs_list(ssl, algorithms);
-  // Below 1.3 the suite names the type, too.
+  // Below 1.3 the suite names the type, too; EdDSA goes by those of ECDSA (RFC 8422 §2.2).
   SSL_set_cipher_list(ssl, key == KeyType::rsa ? "aRSA" : "aECDSA");
+}
+
+void TlsClient::accept_only_old_versions(ssl_st* ssl) {
+  SSL_set_min_proto_version(ssl, TLS1_VERSION);
+  SSL_set_max_proto_version(ssl, TLS1_1_VERSION);
+  SSL_set_security_level(ssl, 0);  // their digests are SHA-1 and MD5
+  SSL_set_cipher_list(ssl, "ALL");
 }
 
 int TlsClient::on_new_session(ssl_st* ssl, ssl_session_st* session) {

@@ -26,8 +26,8 @@ struct VerifyTerms;
 
 namespace proxy {
 
-// Of the certificate that a handshake accepts.
-enum class KeyType { rsa, ecdsa };
+// Of the certificate that a handshake accepts. eddsa: Ed25519 or Ed448 (RFC 8422 §5.10).
+enum class KeyType { rsa, ecdsa, eddsa };
 
 class TlsClient : public std::enable_shared_from_this<TlsClient> {
  public:
@@ -44,6 +44,9 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
   SslPtr prepare(const policy::Try& plan, const std::string& key);
   // For those who look at a server's every key: this handshake accepts no other type.
   static void accept_only(ssl_st* ssl, KeyType key);
+  // For those who explain a failure: this handshake offers TLS 1.0 and 1.1 alone, which no mail
+  // goes under (RFC 8996).
+  static void accept_only_old_versions(ssl_st* ssl);
   // After a handshake: facts alone. What costs much (chain verification) only where the plan needs
   // it, by itself or for the report.
   policy::TlsSession collect(ssl_st* ssl, const policy::Try& plan);

@@ -166,6 +166,10 @@ class AllThatIsWrong(CheckMixin, LabCase):
         cls.changed = add("changed.example", {}, signing=None,
                           sts={"mx": ["old.changed.example"], "id": "1"})
         cls.later = add("later.example", {"cert": "good"}, sts="enforce")
+        host, lines = lab.host("host.alias.example", {})
+        cls.alias = add("alias.example", [], signing=None, extra=[
+            "@ MX 10 mx1.alias.example.", "mx1 CNAME host.alias.example.", *lines])
+        cls.alias.hosts.append(host)
 
     def test_all_problems(self):
         found = self.check(self.worst, status=1)
@@ -176,6 +180,15 @@ class AllThatIsWrong(CheckMixin, LabCase):
                           "!certificate-name"])
         self.assertEqual(len(found["mends"]), 5)
         self.assertEqual(self.worst.mx.messages, [])
+
+    def test_alias(self):
+        """RFC 2181 §10.3: mail goes there, and its postmaster is told."""
+        found = self.check(self.alias, status=0)
+        self.assertEqual(codes(found["mx"][0]["problems"]), ["mx-alias"])
+        self.assertEqual([m for m in found["mends"] if "name host.alias.example itself" in m],
+                         found["mends"][1:])
+        self.assertEqual(len(found["mends"]), 2)        # no policy, and the alias
+        self.delivered(self.alias, self.lmtp(self.alias.rcpt))
 
     def test_what_is_shown(self):
         self.lmtp(self.good.rcpt)
@@ -230,6 +243,13 @@ class AllThatIsWrong(CheckMixin, LabCase):
         self.lmtp(self.later.rcpt)
         soon = self.check(self.later, "--at", now["time"], status=0)
         self.assertTrue(soon["time_given"])
+        # What the daemon has fetched since then it did not have then.
+        self.assertEqual(soon["sts"]["source"], "fetched")
+        self.assertIn("fetched its policy later than that", soon["sts"]["daemon"])
+        self.assertEqual(self.check(self.later, status=0)["sts"]["source"], "cached")
+        status, out, _ = self.sternpost.run("check", "later.example", "--at", now["time"])
+        self.assertEqual(status, 0)
+        self.assertIn("fetched now, and taken as if at that time", out)
 
 
 class Surroundings(CheckMixin, LabCase):

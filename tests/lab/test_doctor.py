@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 
 from lab.case import LabCase, main
@@ -77,7 +78,8 @@ class Doctor(LabCase):
             "daemon": ["pass"], "trust anchor": ["pass"], "resolver": ["pass"],
             "signed name": ["pass"], "bogus name": ["pass"], "unsigned name": ["pass"],
             "CA store": ["pass"], "port 25": ["pass"], "port 443": ["pass"],
-            "report identity": ["warn"], "enforcement": ["pass"], "exceptions": ["pass"]})
+            "files": ["pass"], "report identity": ["warn"], "enforcement": ["pass"],
+            "exceptions": ["pass"]})
         self.assertEqual(status, 0)
 
     def test_text_in_a_pipe_and_on_a_terminal(self):
@@ -174,6 +176,43 @@ class Doctor(LabCase):
         self.assertEqual(self.health("directories", "fail", "there is no user nosuchuser",
                                      user="nosuchuser"), 1)
 
+    def test_files(self):
+        """The key of the report mail, which root can read and the daemon's user cannot."""
+        def unreadable():
+            _, found = self.doctor(user="nobody")
+            return [(x["text"], x["remedy"]) for x in found["files"] if x["health"] == "fail"
+                    and "dkim_key" in x["text"]]
+
+        def test():
+            text, remedy = unreadable()[0]
+            self.assertIn(f"{self.key} (tls_rpt.dkim_key) cannot be read by nobody", text)
+            self.assertIn(f"chgrp nobody {self.key} && chmod 640 {self.key}", remedy)
+            shutil.chown(self.key, group="nogroup")
+            os.chmod(self.key, 0o640)
+            self.assertEqual(unreadable(), [])
+        self.addCleanup(shutil.chown, self.key, group="root")
+        self.addCleanup(os.chmod, self.key, 0o600)
+        self.with_config({"tls_rpt": {
+            "organization_name": "Lab", "contact_info": "tls@reporter.example",
+            "report_domain": "reporter.example", "dkim_selector": "good",
+            "dkim_key": self.key}}, test)
+
+    def test_root_alone(self):
+        """A container without the user: a warning, and everything is looked at all the same."""
+        def write(text):
+            with open("/etc/passwd", "w", encoding="utf-8") as file:     # the lab's own copy
+                file.write(text)
+        with open("/etc/passwd", encoding="utf-8") as file:
+            before = file.read()
+        self.addCleanup(write, before)
+        write("".join(x for x in before.splitlines(True) if not x.startswith("sternpost:")))
+        status, out, err = self.sternpost.run("doctor", "--json", *self.words()[:-2])
+        self.assertEqual((status, err), (0, ""), out)
+        found = [x for x in json.loads(out)["findings"] if x["subject"] == "directories"]
+        self.assertEqual([x["health"] for x in found[:2]], ["warn", "pass"])
+        self.assertIn("there is no user sternpost: asked as root", found[0]["text"])
+        self.assertIn("--user root", found[0]["remedy"])
+
     def test_directories_of_somebody_else(self):
         """What he may not write says nothing of the daemon, and is no reason for a chown."""
         _, out, err = self.sternpost.run("doctor", "--json", *self.words(), user="nobody",
@@ -213,6 +252,8 @@ class Doctor(LabCase):
             self.assertEqual(status, 75)
             for subject in ("resolver", "signed name", "bogus name", "port 25", "port 443"):
                 self.assertEqual(found[subject][0]["health"], "unknown", found[subject])
+            for subject in ("port 25", "port 443"):     # another partner would not help
+                self.assertEqual(found[subject][0]["remedy"], "see to the resolver first")
         self.with_config({"dns": {"forwarders": ["127.0.0.99"], "unbound_config": None,
                                   "timeout": "2s"}}, test)
 

@@ -2,6 +2,7 @@
 """`sternpost own`: the operator's own domain as senders see it, good and bad in each part."""
 
 import json
+import ssl
 
 from lab.case import LabCase, main
 from lab.check import on_terminal
@@ -36,7 +37,12 @@ class Own(LabCase):
         cls.next = add("next.example", {"tlsa": ["3 1 1", NEXT]}, extra=[RPT])
         cls.mismatch = add("mismatch.example", {"tlsa": NEXT}, extra=[RPT])
         cls.forgotten = add("forgotten.example", {}, sts={"txt": False})
+        cls.modern = cls.versions(lab, "modern.example", key="ed25519")
+        cls.new_one = cls.versions(lab, "newone.example")
+        cls.aged = cls.versions(lab, "aged.example", ssl.TLSVersion.TLSv1_2)
+        cls.old = cls.versions(lab, "old.example", ssl.TLSVersion.TLSv1_1)
         cls.twice = add("twice.example", {}, sts={"txt": ["v=STSv1; id=1;", "v=STSv1; id=2;"]})
+        cls.forged = add("forged.example", {}, signing="bogus")
         cls.parked = lab.domain("parked.example", [], extra=["@ MX 0 ."], signing=None)
         lab.domain("lame.example", [], extra=["mxfail NS ns.broken.lab."])
         lab.broken_dns.rules["mxfail.lame.example"] = "servfail"
@@ -50,6 +56,13 @@ class Own(LabCase):
         return lab.domain(name, {"cert": certs["ec"], "tls": {"second": second},
                                  "tlsa": [tlsa("3 1 1", certs[k]) for k in published]},
                           sts={"max_age": WEEKS}, extra=extra)
+
+    @staticmethod
+    def versions(lab, name, newest=ssl.TLSVersion.TLSv1_3, key="ec"):
+        """A host that speaks no newer TLS than that, with one key and its TLSA record."""
+        cert = lab.pki.ca.issue(f"mx1.{name}", key=key)
+        return lab.domain(name, {"cert": cert, "tlsa": [tlsa("3 1 1", cert)], "tls": {
+            "minimum": ssl.TLSVersion.TLSv1, "maximum": newest}}, extra=[RPT])
 
     def own(self, domain, status, *options):
         """The document of `own DOMAIN --json`."""
@@ -90,6 +103,27 @@ class Own(LabCase):
         text = [f["text"] for f in found["findings"] if f["level"] == "fail"][0]
         self.assertIn("RSA key", text)
 
+    def test_types_of_key(self):
+        """Ed25519 is seen, judged, and said to be not enough; the others are no news."""
+        found = self.own(self.modern, 0)
+        self.assertEqual(self.codes(found, "warn"), ["eddsa-alone"])
+        text = [f["text"] for f in found["findings"] if f["code"] == "starttls"]
+        self.assertEqual(len(text), 1)
+        self.assertIn("EdDSA key: TLSv1.3", text[0])
+        self.assertIn("a TLSA record matches", text[0])
+        self.assertEqual(self.codes(self.own(self.new_one, 0), "warn"), [])
+
+    def test_versions(self):
+        """TLS 1.2 alone is a pass that says so; below it nobody's policy is met."""
+        found = self.own(self.aged, 0)
+        self.assertEqual(self.codes(found, "warn", "fail"), [])
+        self.assertIn("tls-1.2", self.codes(found, "pass"))
+        self.assertNotIn("tls-1.2", self.codes(self.own(self.new_one, 0), "pass"))
+        found = self.own(self.old, 1)
+        self.assertEqual(self.codes(found, "fail"), ["tls-old"])
+        text = [f["text"] for f in found["findings"] if f["code"] == "tls-old"]
+        self.assertIn("TLSv1.1 at most", text[0])
+
     def test_bad(self):
         found = self.own(self.bad, 1)
         self.assertEqual(self.codes(found, "fail"),
@@ -123,6 +157,10 @@ class Own(LabCase):
         found = self.own(self.nothing, 0)
         self.assertEqual(self.codes(found, "warn"), ["no-policy", "tls-rpt-none"])
         self.assertEqual(self.advice(found), ["first-policy"])
+        self.assertIn("the TLS-RPT record first", found["advice"][0]["text"])
+        found = self.own(self.new_one, 0)           # it has that record
+        self.assertEqual(self.advice(found)[0], "first-policy")
+        self.assertNotIn("TLS-RPT record first", found["advice"][0]["text"])
 
     def test_takes_no_mail(self):
         """A null MX is meant so, and nobody reports on mail that does not come."""
@@ -149,6 +187,14 @@ class Own(LabCase):
         self.assertEqual(self.codes(found, "fail"), [])
         found = self.own(self.mismatch, 1)
         self.assertEqual(self.codes(found, "fail"), ["tlsa-mismatch"])
+
+    def test_bogus(self):
+        """Bad signatures do not mend themselves: 1, not 75, as for `check`."""
+        found = self.own(self.forged, 1)
+        self.assertTrue(found["certain"])
+        todo = {f["todo"] for f in found["findings"] if f["level"] == "fail"}
+        self.assertEqual(len(todo), 1)
+        self.assertIn("sign the zone of forged.example anew", todo.pop())
 
     def test_not_found_out(self):
         self.assertFalse(self.own("mxfail.lame.example", 75)["certain"])

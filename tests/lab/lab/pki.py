@@ -111,7 +111,8 @@ class Ca:
         """A leaf for `name`.
 
         sans: names in subjectAltName, default [name]; [] leaves the extension out (CN only).
-        Options: begin, end (seconds from now); key "ec", "rsa2048", "rsa1024-sha1"; self_signed.
+        Options: begin, end (seconds from now); key "ec", "ed25519", "rsa2048", "rsa1024-sha1";
+        self_signed.
         """
         sans = [name] if sans is None else list(sans)
         memo = (name, tuple(sans), tuple(sorted(options.items())))
@@ -160,6 +161,8 @@ class Ca:
 def _new_key(kind, path):
     if kind == "ec":
         how = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    elif kind == "ed25519":
+        how = ["-newkey", "ed25519"]
     else:
         how = ["-newkey", f"rsa:{kind[3:7]}"] + (["-sha1"] if kind.endswith("sha1") else [])
     return how + ["-nodes", "-keyout", path]

@@ -83,6 +83,15 @@ inline Made made(std::size_t count = 1) {
   return out;
 }
 
+// The host's address, asked for and found behind a CNAME.
+inline check::Asked behind_alias(const std::string& host, const std::string& target) {
+  dns::RawAnswer raw;
+  raw.existence = dns::Existence::data;
+  raw.via_cname = true;
+  raw.canonical_name = target;
+  return {dns::Type::A, host, dns::RawLookup(raw)};
+}
+
 inline std::vector<std::string> codes(const std::vector<check::Problem>& problems) {
   std::vector<std::string> all;
   for (const check::Problem& one : problems) all.push_back((one.blocks ? "!" : "") + one.code);

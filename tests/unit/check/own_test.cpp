@@ -30,6 +30,7 @@ struct OwnMade {
   check::OwnSeen seen{pt::name("example.com")};
   policy::Evidence rsa = policy::HandshakeFailed{"no shared signature algorithm"};
   policy::Evidence ecdsa = pt::matching(pt::session());
+  policy::Evidence eddsa = rsa;
 
   OwnMade() {
     made.hosts[0].dane = pt::usable();
@@ -38,15 +39,20 @@ struct OwnMade {
     seen.body = policy::StsBody(file);
     seen.tls_rpt = txt({"v=TLSRPTv1; rua=mailto:a@example.com"});
   }
+  std::vector<check::Asked> asked{};
   check::OwnReport judge(std::chrono::days until = std::chrono::days(60)) {
     made.plan();
+    made.gathered.asked = asked;
     made.gathered.asked.push_back(
         {dns::Type::TXT, "_mta-sts.example.com", txt({"v=STSv1; id=1;"})});
     seen.gathered = made.gathered;
     seen.keys.clear();
-    for (const auto key : {proxy::KeyType::rsa, proxy::KeyType::ecdsa}) {
+    for (const auto key :
+         {proxy::KeyType::rsa, proxy::KeyType::ecdsa, proxy::KeyType::eddsa}) {
       made.gathered.seen = seen.gathered.seen;
-      made.shows(key == proxy::KeyType::rsa ? rsa : ecdsa);
+      made.shows(key == proxy::KeyType::rsa     ? rsa
+                 : key == proxy::KeyType::ecdsa ? ecdsa
+                                                : eddsa);
       check::SeenAddress& one = made.seen();
       one.judged_at = seen.time;
       if (one.certificate) one.certificate->not_after = seen.time + until;
@@ -101,10 +107,46 @@ TEST_CASE("own: each type of key is judged by itself") {
 
 TEST_CASE("own: no TLS at all is told once, not for each type of key") {
   OwnMade one;
-  one.rsa = one.ecdsa = pt::no_starttls();
+  one.rsa = one.ecdsa = one.eddsa = pt::no_starttls();
   CHECK(of(one.judge(), Level::fail) == Codes{"no-starttls"});
-  one.rsa = one.ecdsa = pt::no_handshake();
+  one.rsa = one.ecdsa = one.eddsa = pt::no_handshake();
   CHECK(of(one.judge(), Level::fail) == Codes{"tls-failed"});
+}
+
+TEST_CASE("own: an EdDSA key is judged like others; alone it is a warning") {
+  OwnMade one;
+  one.eddsa = pt::session();
+  CHECK(of(one.judge(), Level::fail) == Codes{"tlsa-mismatch"});
+  CHECK(of(one.judge(), Level::warn) == Codes{});
+  one.eddsa = one.ecdsa;
+  one.ecdsa = one.rsa;
+  CHECK(of(one.judge(), Level::fail) == Codes{});
+  CHECK(of(one.judge(), Level::warn) == Codes{"eddsa-alone"});
+}
+
+TEST_CASE("own: RFC 8461 §7.2: TLS 1.2 is enough, what is below is nothing") {
+  OwnMade one;
+  const auto version = [](const char* words) {
+    policy::TlsSession session = pt::matching(pt::session());
+    session.version = words;
+    return session;
+  };
+  one.ecdsa = version("TLSv1.2");
+  CHECK(std::ranges::count(of(one.judge(), Level::pass), "tls-1.2") == 1);
+  CHECK(one.judge().worst() == Level::pass);
+  one.rsa = version("TLSv1.3");
+  CHECK(std::ranges::count(of(one.judge(), Level::pass), "tls-1.2") == 0);
+
+  one.rsa = one.ecdsa = one.eddsa = pt::no_handshake();
+  CHECK(of(one.judge(), Level::fail) == Codes{"tls-failed"});
+  one.seen.old = check::without_handshake(one.seen.gathered.seen, one.seen.keys);
+  REQUIRE(one.seen.old.size() == 1);
+  REQUIRE(one.seen.old[0].addresses.size() == 1);
+  one.seen.old[0].addresses[0].evidence = version("TLSv1.1");
+  CHECK(of(one.judge(), Level::fail) == Codes{"tls-old"});
+  one.ecdsa = version("TLSv1.3");
+  CHECK(of(one.judge(), Level::fail) == Codes{});
+  CHECK(check::without_handshake(one.seen.gathered.seen, one.seen.keys)[0].addresses.empty());
 }
 
 TEST_CASE("own: a certificate that ends soon is a warning, one that has ended a failure") {
@@ -148,6 +190,13 @@ TEST_CASE("own: the next key's TLSA record is a warning that says it may stay") 
   CHECK(of(one.judge(), Level::warn) == Codes{"tlsa-unused"});
 }
 
+TEST_CASE("own: RFC 2181 §10.3: an MX that is an alias is a warning") {
+  OwnMade one;
+  one.asked = {behind_alias("mx.example.com", "host.example.net")};
+  CHECK(of(one.judge(), Level::warn) == Codes{"mx-alias"});
+  CHECK(of(one.judge(), Level::fail) == Codes{});
+}
+
 TEST_CASE("own: the TLS-RPT record: none, two, nowhere to go, no answer") {
   OwnMade one;
   one.seen.tls_rpt = txt({});
@@ -160,6 +209,34 @@ TEST_CASE("own: the TLS-RPT record: none, two, nowhere to go, no answer") {
   error.text = "SERVFAIL";
   one.seen.tls_rpt = dns::RawLookup(base::fail(error));
   CHECK_FALSE(one.judge().certain);
+  error.kind = dns::LookupError::Kind::bogus;  // that does not mend itself
+  one.seen.tls_rpt = dns::RawLookup(base::fail(error));
+  CHECK(one.judge().certain);
+  CHECK(of(one.judge(), Level::fail) == Codes{"tls-rpt-lookup"});
+}
+
+TEST_CASE("own: what is bogus is a failure for certain, what was not answered is not") {
+  const auto judged = [](dns::LookupError::Kind kind) {
+    dns::LookupError error;
+    error.kind = kind;
+    OwnMade one;
+    one.made.setup.with(policy::StsUnknown{"it failed"});
+    one.asked = {{dns::Type::TXT, "_mta-sts.example.com", dns::RawLookup(base::fail(error))}};
+    dane::LookupFailed failed;
+    failed.bogus = kind == dns::LookupError::Kind::bogus;
+    one.made.hosts[0].dane = failed;
+    return one.judge();
+  };
+  const check::OwnReport bogus = judged(dns::LookupError::Kind::bogus);
+  CHECK(bogus.certain);
+  CHECK(bogus.worst() == Level::fail);
+  const auto todo = [](const check::OwnReport& report) {
+    return std::ranges::find(report.findings, "sts-lookup", &check::Finding::code)->todo;
+  };
+  CHECK(todo(bogus).starts_with("sign the zone of example.com anew"));
+  const check::OwnReport silent = judged(dns::LookupError::Kind::timeout);
+  CHECK_FALSE(silent.certain);
+  CHECK(todo(silent) == "see to the name servers of example.com");
 }
 
 TEST_CASE("own: the order of changes follows from what is published") {
@@ -175,7 +252,22 @@ TEST_CASE("own: the order of changes follows from what is published") {
   one.made.setup.with(policy::StsAbsent{"no record"});
   one.made.hosts[0].dane = pt::no_dane();
   one.ecdsa = pt::session();
-  CHECK(advice(one.judge()) == Codes{"first-policy", "first-tlsa"});
+  one.seen.body = policy::StsBody(base::fail(pt::fetch_failure()));
+  const check::OwnReport first = one.judge();
+  CHECK(advice(first) == Codes{"first-policy", "first-tlsa"});
+  const auto says = [](const check::OwnReport& report, const char* words) {
+    return report.advice.front().text.find(words) != std::string::npos;
+  };
+  CHECK(says(first, "the TLS-RPT record first, then the file in mode testing, the record"));
+  one.seen.tls_rpt = txt({"v=TLSRPTv1; rua=mailto:a@example.com"});
+  CHECK_FALSE(says(one.judge(), "TLS-RPT record first"));
+  CHECK(says(one.judge(), "MTA-STS: the file in mode testing"));
+  one.seen.body = policy::StsBody(file);
+  CHECK(says(one.judge(), "the file, which is there"));
+  one.made.setup.with(policy::StsUnavailable{"1", pt::fetch_failure()});
+  CHECK(says(one.judge(), "a new id in the record _mta-sts.example.com last"));
+  one.made.setup.with(policy::StsUnknown{"SERVFAIL"});
+  CHECK(advice(one.judge()) == Codes{"first-tlsa"});
 }
 
 TEST_CASE("docs/own.md names exactly the keys of the JSON, and a terminal obeys nobody") {

@@ -2,6 +2,7 @@
 // several resolvers compared; the daemon's cache as a row.
 #include <nlohmann/json.hpp>
 
+#include "audit/record.h"
 #include "check/json.h"
 #include "check/run.h"
 #include "check/text.h"
@@ -81,6 +82,18 @@ TEST_CASE("resolvers: differing answers are told, order of records and TTL do no
   CHECK(differences[2].answers[1] == "not asked");
 }
 
+TEST_CASE("--at: a policy that was fetched for the question is not called old") {
+  check::Report report;
+  report.policy.state = "active";
+  report.policy.source = "fetched";
+  report.policy.fetched = base::WallTime(std::chrono::days(7305));
+  report.time_given = true;
+  const std::string text = check::to_text(report, false);
+  CHECK(text.find("fetched now, and taken as if at that time; expires") != std::string::npos);
+  report.policy.source = "cached";
+  CHECK(check::to_text(report, false).find("cached 1990-01-01") != std::string::npos);
+}
+
 TEST_CASE("the daemon's cache: a row, none, and what cannot be read") {
   using Reply = base::Result<json, proxy::DaemonError>;
   const auto cached = [](const json& value) {
@@ -96,6 +109,15 @@ TEST_CASE("the daemon's cache: a row, none, and what cannot be read") {
   const auto row = cached(reply).row;
   REQUIRE(row);
   CHECK(row->body == "version: STSv1\nmode: none\n");
+  // --at: what was fetched later was not there then.
+  const auto then = [&](const char* time) {
+    return check::as_of(cached(reply), *audit::parse_rfc3339(time));
+  };
+  CHECK(then("2026-01-01T00:00:00.000Z").row.has_value());
+  CHECK_FALSE(then("2025-12-31T23:59:59.999Z").row.has_value());
+  CHECK(then("1990-01-01T00:00:00Z").words ==
+        "the daemon fetched its policy later than that, at 2026-01-01T00:00:00.000Z: what is "
+        "published now counts");
   reply["policy"]["policy"] = {1};
   CHECK_FALSE(cached(reply).row);
   reply["policy"] = nullptr;

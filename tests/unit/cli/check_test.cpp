@@ -129,6 +129,23 @@ TEST_CASE("check: the defaults hold only where no file is there and none is name
   CHECK(named({"check", "example.com"}) == 78);
 }
 
+TEST_CASE("check: what the defaults lack is told without a place in a file") {
+  std::ostringstream out;
+  std::ostringstream err;
+  cli::World world;
+  world.default_config = "/nowhere/default.toml";
+  world.defaults = [] {
+    return config::LoadResult{
+        std::make_shared<const config::Config>(), {}, {{{"defaults", 1, 1}, "no full name"}}};
+  };
+  world.check = [](const config::Config&, const check::Options&, const check::Progress&) {
+    return base::Result<check::Report, check::Failure>(check::Report());
+  };
+  cli::run({"check", "example.com"}, {out, err}, world);
+  CHECK(err.str() ==
+        "no configuration at /nowhere/default.toml: the defaults hold\nwarning: no full name\n");
+}
+
 TEST_CASE("check: progress goes to a terminal alone, and is gone at the end") {
   Run quiet;
   quiet({"check", "example.com"});

@@ -45,7 +45,10 @@ Outcome run(const Lines& words, const std::vector<Finding>& findings,
     return result;
   };
   world.doctor = [&](const config::Config&, const proxy::DoctorQuestions& questions) {
-    if (asked) *asked = questions.signed_name + " " + questions.partner;
+    if (asked) {
+      *asked = questions.signed_name + " " + questions.partner + " " + questions.user +
+               (questions.user_named ? "! " : " ") + questions.config_file.string();
+    }
     return findings;
   };
   Lines arguments{"doctor"};
@@ -176,6 +179,8 @@ TEST_CASE("doctor: a line each with what to do, or JSON; the status") {
   CHECK(reply["findings"][0]["remedy"] == "ask the provider");
   std::string asked;
   CHECK(run({"--signed", "Good.Example.", "--partner", "p.example"}, {}, &asked).status == 0);
-  CHECK(asked == "good.example p.example");
+  CHECK(asked == "good.example p.example sternpost /nowhere.toml");
+  CHECK(run({"--user", "sternpost", "-c", "/x.toml"}, {}, &asked).status == 0);
+  CHECK(asked == "ietf.org gmail.com sternpost! /x.toml");
   CHECK(run({"--bogus", "a b"}, {}).status == 2);
 }

@@ -49,6 +49,64 @@ TEST_CASE("unknown keys and sections are told with the nearest known one") {
   });
 }
 
+TEST_CASE("a slip names what was meant, a word of it too, and a guess is none") {
+  const auto keys = [](const char* section, const char* key) {
+    return config::nearest_keys(section, key);
+  };
+  CHECK(keys("server", "host-name") == Lines{"hostname"});
+  CHECK(keys("tls", "Min-Version") == Lines{"min_version"});
+  CHECK(keys("tls_rpt", "contact") == Lines{"contact_info"});
+  CHECK(keys("tls_rpt", "key") == Lines{"dkim_key"});
+  CHECK(keys("admin", "token") == Lines{"token_file"});
+  CHECK(keys("outbound", "source_ip") == Lines{"source_ipv4", "source_ipv6"});
+  CHECK(keys("outbound", "max_connections") == Lines{"max_connections_per_mx"});
+  CHECK(keys("outbound", "private_destination") == Lines{"private_destinations"});
+  CHECK(keys("dane", "mode") == Lines{"listen.mode", "policy.mode"});
+  CHECK(keys("tls_rpt", "email").empty());
+  CHECK(keys("tls", "min_protocol").empty());
+  CHECK(keys("dns", "resolver").empty());
+  const auto sections = [](const char* name) { return config::nearest_sections(name); };
+  CHECK(sections("mta-sts") == Lines{"[mta_sts]"});
+  CHECK(sections("policies") == Lines{"[policy]"});
+  CHECK(sections("logging") == Lines{"[log]"});
+  CHECK(sections("exception") == Lines{"[[policy.exception]]"});
+  CHECK(sections("rule") == Lines{"[[policy.rule]]", "[[milter.rule]]"});
+  CHECK(sections("metrics").empty());
+  each({
+      {"[store]\npath = \"/x\"",
+       "main.toml:2:1: error: unknown key \"path\"; [store] has \"url\""},
+      {"[dane]\ntlsa = true",
+       "main.toml:2:1: error: unknown key \"tlsa\"; [dane] has \"enabled\" and "
+       "\"insecure_mx\""},
+      {"[outbound]\nfoo = 1",
+       "main.toml:2:1: error: unknown key \"foo\"; sternpost config defaults shows those of "
+       "[outbound]"},
+      {"zzz = 1",
+       "main.toml:1:1: error: unknown key \"zzz\"; a key stands in a section, under its "
+       "[header]"},
+  });
+  CHECK(errors_of(with_listener("[metrics]\nx = 1"))[0].starts_with(
+      "main.toml:1:2: error: unknown section \"metrics\"; the sections are [server], "
+      "[[listen]], "));
+}
+
+TEST_CASE("what was meant by an unknown name is not missing besides") {
+  CHECK(errors_of(with_listener("[[policy.rule]]\ndomain = [\"a.example\"]\nreqire = \"dane\"")) ==
+        Lines{"main.toml:2:1: error: unknown key \"domain\"; the nearest known key is "
+              "\"domains\"",
+              "main.toml:3:1: error: unknown key \"reqire\"; the nearest known key is "
+              "\"require\""});
+  CHECK(errors_of("[[listeners]]\nprotocol = \"smtp\"") ==
+        Lines{"main.toml:1:3: error: unknown section \"listeners\"; the nearest known section "
+              "is [[listen]]"});
+  config::Surroundings bare = machine();
+  bare.host_name = [] { return std::string("vm"); };
+  const auto warned = [&](const char* text) {
+    return config::load_sources({{"main.toml", with_listener(text)}}, bare).warnings.size();
+  };
+  CHECK(warned("[server]\n") == warned("[server]\nhost_name = \"a.example\"") + 1);
+}
+
 TEST_CASE("edit distance counts insertions, deletions, replacements and swaps") {
   CHECK(config::edit_distance("port", "port") == 0);
   CHECK(config::edit_distance("prot", "port") == 1);
