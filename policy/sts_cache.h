@@ -142,7 +142,9 @@ class StsCache {
   struct NameHash {
     using is_transparent = void;
     std::size_t operator()(std::string_view name) const;
-    std::size_t operator()(const std::unique_ptr<Slot>& slot) const { return (*this)(slot->name()); }
+    std::size_t operator()(const std::unique_ptr<Slot>& slot) const {
+      return (*this)(slot->name());
+    }
   };
   struct SameName {
     using is_transparent = void;

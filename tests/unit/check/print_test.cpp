@@ -110,12 +110,14 @@ TEST_CASE("the daemon's cache: a row, none, and what cannot be read") {
   REQUIRE(row);
   CHECK(row->body == "version: STSv1\nmode: none\n");
   // --at: what was fetched later was not there then.
-  const auto then = [&](const char* time) {
-    return check::as_of(cached(reply), *audit::parse_rfc3339(time));
+  const auto then = [&](const char* text) {
+    const auto time = audit::parse_rfc3339(text);
+    REQUIRE(time);
+    return check::as_of(cached(reply), *time);
   };
   CHECK(then("2026-01-01T00:00:00.000Z").row.has_value());
   CHECK_FALSE(then("2025-12-31T23:59:59.999Z").row.has_value());
-  CHECK(then("1990-01-01T00:00:00Z").words ==
+  CHECK(then("1990-01-01T00:00:00.000Z").words ==
         "the daemon fetched its policy later than that, at 2026-01-01T00:00:00.000Z: what is "
         "published now counts");
   reply["policy"]["policy"] = {1};
