@@ -57,14 +57,15 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
   }
   ~Impl() { tell_outcomes(); }
 
-  asio::awaitable<Reply> recipient(smtp::Mailbox mailbox);
+  asio::awaitable<Reply> recipient(smtp::Mailbox mailbox, bool data_next);
   asio::awaitable<std::optional<Reply>> begin_data();
   asio::awaitable<bool> write(std::string_view octets, bool more);
   asio::awaitable<bool> send(std::string_view octets);
   asio::awaitable<Reply> finish();
   void abandon(const std::string& why);
 
-  asio::awaitable<Reply> first_recipient(smtp::Mailbox mailbox, SteadyTime budget);
+  asio::awaitable<Reply> first_recipient(smtp::Mailbox mailbox, bool data_next,
+                                         SteadyTime budget);
   asio::awaitable<std::optional<Reply>> open_again(SteadyTime budget);
   asio::awaitable<MxResult<Reply>> say_data();
 
@@ -111,6 +112,7 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
   bool spent = false;            // the MX said 421: not to be used again
   bool walk_failed = false;      // `failed` is the relay's own word about the hosts
   bool in_transaction = false;   // MAIL was accepted and the dot not answered
+  bool data_sent = false;        // DATA went out with RCPT, and its reply is still to be read
   std::uint64_t taken = 0;
   // What goes out with the octets behind it, at most a piece: with our Received field in front, and
   // the dot behind, a small message is one TLS record instead of four.
@@ -128,7 +130,7 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
 
 // ---- recipients ---------------------------------------------------------------------------------
 
-asio::awaitable<Reply> Delivery::Impl::recipient(smtp::Mailbox mailbox) {
+asio::awaitable<Reply> Delivery::Impl::recipient(smtp::Mailbox mailbox, bool data_next) {
   const auto self = shared_from_this();
   local_parts.push_back(mailbox.local_part);
   if (failed) {
@@ -140,7 +142,7 @@ asio::awaitable<Reply> Delivery::Impl::recipient(smtp::Mailbox mailbox) {
   busy = true;
   Reply reply;
   if (!link) {
-    reply = co_await first_recipient(mailbox, budget);
+    reply = co_await first_recipient(mailbox, data_next, budget);
   } else if (!mailbox.is_ascii() && !link->session->sent_smtputf8()) {
     reply = own(553, {5, 6, 7},
                 "the address needs SMTPUTF8, which this session with " + mx() + " has not");
@@ -168,7 +170,8 @@ asio::awaitable<Reply> Delivery::Impl::recipient(smtp::Mailbox mailbox) {
   co_return reply;
 }
 
-asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, SteadyTime budget) {
+asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, bool data_next,
+                                                       SteadyTime budget) {
   const MxTimes times{budget, &limits};
   bool use_pool = limits.idle_keepalive.count() > 0;
   for (;;) {
@@ -179,7 +182,7 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, St
       co_return *failed;
     }
     auto opened = co_await link->session->mail_and_rcpt(link->authorized, transaction->envelope,
-                                                        mailbox, times);
+                                                        mailbox, data_next, times);
     if (!opened) {
       // An idle connection found dead is no news of the host: a fresh one takes its place.
       if (was_idle()) {
@@ -211,6 +214,7 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, St
       spent = true;
       co_return *failed;
     }
+    data_sent = opened->data_sent;
     co_return passed(*opened->rcpt, smtp::Stage::rcpt);
   }
 }
@@ -219,7 +223,12 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, St
 
 asio::awaitable<MxResult<Reply>> Delivery::Impl::say_data() {
   const SteadyTime end = std::chrono::steady_clock::now() + limits.data_wait;
-  auto reply = co_await link->session->wire().command("DATA\r\n", end);
+  SmtpWire& wire = link->session->wire();
+  if (std::exchange(data_sent, false)) {
+    auto reply = co_await wire.read_reply(end);
+    co_return reply;
+  }
+  auto reply = co_await wire.command(data_line, end);
   co_return reply;
 }
 
@@ -230,7 +239,7 @@ asio::awaitable<std::optional<Reply>> Delivery::Impl::open_again(SteadyTime budg
   std::vector<smtp::Mailbox> again;
   again.swap(accepted);
   walk.again();
-  const Reply first = co_await first_recipient(again.front(), budget);
+  const Reply first = co_await first_recipient(again.front(), false, budget);
   if (!first.is_positive()) co_return first;
   for (std::size_t i = 1; i < again.size(); ++i) {
     auto answered = co_await link->session->rcpt(again[i], times);
@@ -407,6 +416,10 @@ void Delivery::Impl::give_back() {
   std::unique_ptr<MxLink> used = std::move(link);
   ++used->session->transactions;
   const bool more = used->session->transactions < limits.max_transactions_per_connection;
+  if (std::exchange(data_sent, false)) {
+    used->session->abort();  // It would take whatever comes for the message.
+    return;
+  }
   if (spent || !more || worker.shared().draining) {
     used->session->quit();
     return;
@@ -520,8 +533,8 @@ Delivery::~Delivery() {
   impl_->abandon("the transaction ended before the message");
 }
 
-asio::awaitable<Reply> Delivery::recipient(smtp::Mailbox mailbox) {
-  return impl_->recipient(std::move(mailbox));
+asio::awaitable<Reply> Delivery::recipient(smtp::Mailbox mailbox, bool data_next) {
+  return impl_->recipient(std::move(mailbox), data_next);
 }
 asio::awaitable<std::optional<Reply>> Delivery::begin_data() { return impl_->begin_data(); }
 asio::awaitable<bool> Delivery::write(std::string_view octets, bool more) {

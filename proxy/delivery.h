@@ -28,7 +28,7 @@ class Delivery final : public Transport {
 
   // On the first, connects to the first good host and sends MAIL; returns the MX's reply or our
   // own.
-  asio::awaitable<smtp::Reply> recipient(smtp::Mailbox mailbox) override;
+  asio::awaitable<smtp::Reply> recipient(smtp::Mailbox mailbox, bool data_next) override;
   // nullopt: the MX said 354.
   asio::awaitable<std::optional<smtp::Reply>> begin_data() override;
   // Our Received field goes in front by itself. False: the MX is lost or stalled.

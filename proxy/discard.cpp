@@ -11,7 +11,7 @@ Discard::Discard(Worker& worker, std::shared_ptr<const Snapshot> snapshot,
 
 Discard::~Discard() { abandon("the transaction ended before the message"); }
 
-boost::asio::awaitable<smtp::Reply> Discard::recipient(smtp::Mailbox) {
+boost::asio::awaitable<smtp::Reply> Discard::recipient(smtp::Mailbox, bool) {
   ++accepted_;
   co_return smtp::make_reply(250, {2, 1, 5}, "Bounces of report mail are dropped");
 }

@@ -22,7 +22,8 @@ class Discard final : public Transport {
           std::shared_ptr<const Transaction> transaction, base::Domain domain);
   ~Discard() override;
 
-  boost::asio::awaitable<smtp::Reply> recipient(smtp::Mailbox mailbox) override;
+  boost::asio::awaitable<smtp::Reply> recipient(smtp::Mailbox mailbox,
+                                                bool data_next) override;
   boost::asio::awaitable<std::optional<smtp::Reply>> begin_data() override;
   boost::asio::awaitable<bool> write(std::string_view octets, bool more) override;
   std::uint64_t octets_taken() const override { return taken_; }

@@ -290,35 +290,15 @@ std::string MxSession::mail_command(const smtp::Envelope& envelope) {
 
 asio::awaitable<MxResult<MxSession::Opened>> MxSession::mail_and_rcpt(
     const policy::Authorized& authorized, const smtp::Envelope& envelope,
-    const smtp::Mailbox& first, MxTimes times) {
+    const smtp::Mailbox& first, bool data_next, MxTimes times) {
   (void)authorized;  // Its existence is the proof (policy/judge.h).
-  std::string mail = mail_command(envelope);
-  const std::string rcpt_line = "RCPT TO:<" + first.address() + ">\r\n";
-  const SteadyTime mail_end = times.at_most(times.limits->mail_timeout);
-  Opened opened;
+  const std::string mail = mail_command(envelope);
   if (extensions_.pipelining) {
-    mail += rcpt_line;
-    auto early = co_await wire_->unasked(mail_end);
-    if (early && !*early) co_return base::fail(std::move(early->error()));
-    if (early) {
-      opened.mail = std::move(**early);
-      co_return opened;
-    }
-    auto sent = co_await wire_->send(mail, mail_end);
-    if (!sent) co_return base::fail(std::move(sent.error()));
-    auto to_mail = co_await wire_->read_reply(mail_end);
-    if (!to_mail) co_return base::fail(std::move(to_mail.error()));
-    auto to_rcpt = co_await wire_->read_reply(times.at_most(times.limits->rcpt_timeout));
-    opened.mail = std::move(*to_mail);
-    // A reply that is still owed must not meet the next transaction.
-    if (!to_rcpt) abort();
-    // RFC 2920 §3.1: every status is looked at; a refused MAIL makes the RCPT's moot.
-    if (!opened.mail.is_positive()) co_return opened;
-    if (!to_rcpt) co_return base::fail(std::move(to_rcpt.error()));
-    opened.rcpt = std::move(*to_rcpt);
+    auto opened = co_await open_pipelined(mail, first, data_next, times);
     co_return opened;
   }
-  auto to_mail = co_await wire_->command(mail, mail_end);
+  Opened opened;
+  auto to_mail = co_await wire_->command(mail, times.at_most(times.limits->mail_timeout));
   if (!to_mail) co_return base::fail(std::move(to_mail.error()));
   opened.mail = std::move(*to_mail);
   if (!opened.mail.is_positive()) co_return opened;
@@ -326,6 +306,49 @@ asio::awaitable<MxResult<MxSession::Opened>> MxSession::mail_and_rcpt(
   if (!to_rcpt) co_return base::fail(std::move(to_rcpt.error()));
   opened.rcpt = std::move(*to_rcpt);
   co_return opened;
+}
+
+asio::awaitable<MxResult<MxSession::Opened>> MxSession::open_pipelined(std::string commands,
+                                                                       const smtp::Mailbox& first,
+                                                                       bool data_next,
+                                                                       MxTimes times) {
+  const SteadyTime mail_end = times.at_most(times.limits->mail_timeout);
+  commands.append("RCPT TO:<").append(first.address()).append(">\r\n");
+  if (data_next) commands += data_line;  // RFC 2920 §3.1: the last of its group.
+  Opened opened;
+  auto early = co_await wire_->unasked(mail_end);
+  if (early && !*early) co_return base::fail(std::move(early->error()));
+  if (early) {
+    opened.mail = std::move(**early);
+    co_return opened;
+  }
+  auto sent = co_await wire_->send(commands, mail_end);
+  if (!sent) co_return base::fail(std::move(sent.error()));
+  auto to_mail = co_await wire_->read_reply(mail_end);
+  if (!to_mail) co_return base::fail(std::move(to_mail.error()));
+  auto to_rcpt = co_await wire_->read_reply(times.at_most(times.limits->rcpt_timeout));
+  opened.mail = std::move(*to_mail);
+  opened.data_sent = data_next && opened.mail.is_positive() && to_rcpt && to_rcpt->is_positive();
+  // A reply that is still owed must not meet the next transaction.
+  if (!to_rcpt) {
+    abort();
+  } else if (data_next && !opened.data_sent) {
+    co_await take_back_data(times);
+  }
+  // RFC 2920 §3.1: every status is looked at; a refused MAIL makes the RCPT's moot.
+  if (!opened.mail.is_positive()) co_return opened;
+  if (!to_rcpt) co_return base::fail(std::move(to_rcpt.error()));
+  opened.rcpt = std::move(*to_rcpt);
+  co_return opened;
+}
+
+// Behind a DATA that went out in vain, since nobody was accepted.
+asio::awaitable<void> MxSession::take_back_data(MxTimes times) {
+  const SteadyTime end = times.at_most(times.limits->rcpt_timeout);
+  auto reply = co_await wire_->read_reply(end);
+  // RFC 2920 §3.1: a single dot where it was accepted nevertheless.
+  if (reply && reply->code == 354) reply = co_await wire_->ask(".\r\n", end);
+  if (!reply || reply->code == 421) abort();
 }
 
 asio::awaitable<MxResult<smtp::Reply>> MxSession::rcpt(const smtp::Mailbox& mailbox,

@@ -109,6 +109,8 @@ class PlainMx {
   bool helo_only_ = false;
 };
 
+inline constexpr std::string_view data_line = "DATA\r\n";
+
 class MxSession {
  public:
   MxSession(std::unique_ptr<SmtpWire> wire, MxPeer peer, MxSlots::Slot slot);
@@ -124,14 +126,17 @@ class MxSession {
   bool cleartext() const { return !wire_->channel.is_tls(); }
 
   // MAIL and the first RCPT, in one write where the MX offers PIPELINING. The second reply is
-  // absent when MAIL was refused.
+  // absent when MAIL was refused. With `data_next` DATA goes out with them there: `data_sent` says
+  // that its reply is still to be read, which is so only where both were accepted.
   struct Opened {
     smtp::Reply mail;
     std::optional<smtp::Reply> rcpt;
+    bool data_sent = false;
   };
   asio::awaitable<MxResult<Opened>> mail_and_rcpt(const policy::Authorized& authorized,
                                                   const smtp::Envelope& envelope,
-                                                  const smtp::Mailbox& first, MxTimes times);
+                                                  const smtp::Mailbox& first, bool data_next,
+                                                  MxTimes times);
   asio::awaitable<MxResult<smtp::Reply>> rcpt(const smtp::Mailbox& mailbox, MxTimes times);
   bool sent_smtputf8() const { return sent_smtputf8_; }
 
@@ -145,6 +150,10 @@ class MxSession {
 
  private:
   std::string mail_command(const smtp::Envelope& envelope);
+  asio::awaitable<MxResult<Opened>> open_pipelined(std::string commands,
+                                                   const smtp::Mailbox& first, bool data_next,
+                                                   MxTimes times);
+  asio::awaitable<void> take_back_data(MxTimes times);
   std::unique_ptr<SmtpWire> wire_;
   MxPeer peer_;
   MxSlots::Slot slot_;

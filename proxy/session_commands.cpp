@@ -239,7 +239,7 @@ void Session::on_rcpt(smtp::Rcpt rcpt) {
   } else if (auto refusal = recipient_refusal()) {
     transfer_->answer(std::move(*refusal));
   } else {
-    transfer_->recipient(std::move(rcpt.recipient));
+    transfer_->recipient(std::move(rcpt.recipient), smtp::is_data_line(channel_.buffered()));
   }
 }
 

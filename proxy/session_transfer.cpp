@@ -136,7 +136,7 @@ Transfer::LanePtr Transfer::lane_for(const smtp::Mailbox& mailbox,
   return make_lane(name, kind, mailbox);
 }
 
-void Transfer::recipient(smtp::Mailbox mailbox) {
+void Transfer::recipient(smtp::Mailbox mailbox, bool data_next) {
   only_recipient_ = places_.empty() ? mailbox.address() : std::string();
   std::optional<smtp::Reply> refusal;
   LanePtr lane;
@@ -151,7 +151,7 @@ void Transfer::recipient(smtp::Mailbox mailbox) {
   }
   const std::size_t index = places_.size();
   places_.push_back(Place{lane, std::nullopt});
-  lane->waiting.emplace_back(index, std::move(mailbox));
+  lane->waiting.push_back({index, std::move(mailbox), data_next && index == 0});
   if (lane->busy) return;
   lane->busy = true;
   spawn(ask(shared_from_this(), lane));
@@ -159,13 +159,13 @@ void Transfer::recipient(smtp::Mailbox mailbox) {
 
 asio::awaitable<void> Transfer::ask(std::shared_ptr<Transfer> self, LanePtr lane) {
   while (!lane->waiting.empty() && !lane->late && !self->over_) {
-    auto [index, mailbox] = std::move(lane->waiting.front());
+    auto [index, mailbox, data_next] = std::move(lane->waiting.front());
     lane->waiting.pop_front();
     lane->asked = index;
     lane->asked_since = self->now();
     smtp::Reply reply;
     try {
-      reply = co_await lane->transport->recipient(std::move(mailbox));
+      reply = co_await lane->transport->recipient(std::move(mailbox), data_next);
     } catch (const std::exception& error) {
       reply = self->internal_error(error);
     }
@@ -223,7 +223,7 @@ void Transfer::make_late(Lane& lane) {
               " (outbound.lmtp_wait) of another recipient domain of this message");
   lane.late = true;
   if (lane.asked) places_[*lane.asked].reply = reply;
-  for (const auto& [index, mailbox] : lane.waiting) places_[index].reply = reply;
+  for (const Waiting& one : lane.waiting) places_[one.place].reply = reply;
   lane.waiting.clear();
   if (lane.accepted > 0) lane.final = reply;
   base::log_info(id(), lane.name + " is late: the other recipient domains go on without it");

@@ -53,8 +53,9 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
 
   // ---- recipients. Each call takes the next place in the order of replies.
   void answer(smtp::Reply reply);
-  // Finds or makes the lane and asks its Transport, one recipient after the other.
-  void recipient(smtp::Mailbox mailbox);
+  // Finds or makes the lane and asks its Transport, one recipient after the other. `data_next`: the
+  // client's next command, which is here already, is DATA.
+  void recipient(smtp::Mailbox mailbox, bool data_next);
   std::size_t recipients() const { return places_.size(); }
   std::size_t accepted() const;
   // The address where there is just one RCPT, "" otherwise.
@@ -91,11 +92,16 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void notify();
 
  private:
+  struct Waiting {
+    std::size_t place = 0;
+    smtp::Mailbox mailbox;
+    bool data_next = false;
+  };
   struct Lane {
     std::string name;  // the recipient domain, or the address literal
     MailKind kind = MailKind::ordinary;
     std::unique_ptr<Transport> transport;
-    std::deque<std::pair<std::size_t, smtp::Mailbox>> waiting;  // place, mailbox
+    std::deque<Waiting> waiting;
     std::optional<std::size_t> asked;                           // place under way
     SteadyTime asked_since{};
     SteadyTime::duration waited{0};  // of lmtp_wait, by replies that came

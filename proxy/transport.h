@@ -40,8 +40,10 @@ class Transport {
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  // One RCPT and its reply. Ends within outbound.recipient_wait.
-  virtual boost::asio::awaitable<smtp::Reply> recipient(smtp::Mailbox mailbox) = 0;
+  // One RCPT and its reply. Ends within outbound.recipient_wait. `data_next`: it is the only one,
+  // and begin_data() follows at once if it is accepted, or abandon().
+  virtual boost::asio::awaitable<smtp::Reply> recipient(smtp::Mailbox mailbox,
+                                                        bool data_next) = 0;
 
   // nullopt: octets may come. A reply: it is final for all accepted recipients; nothing was sent.
   virtual boost::asio::awaitable<std::optional<smtp::Reply>> begin_data() = 0;

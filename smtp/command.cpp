@@ -272,4 +272,9 @@ Parsed parse_command(std::string_view line, bool smtputf8) {
   return dispatch(verb, line, smtputf8);
 }
 
+bool is_data_line(std::string_view octets) {
+  return octets.size() >= 6 && iequals(octets.substr(0, 4), "DATA") &&
+         octets.substr(4, 2) == "\r\n";
+}
+
 }  // namespace smtp

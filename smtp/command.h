@@ -62,4 +62,7 @@ using Command = std::variant<Helo, Ehlo, Lhlo, Mail, Rcpt, Data, Rset, Noop, Qui
 // 553 5.6.7 (SMTPUTF8 missing), 555 5.5.4 (parameter not known).
 base::Result<Command, Reply> parse_command(std::string_view line, bool smtputf8);
 
+// Whether what has come begins with the line DATA, whole, so that the next command is that.
+bool is_data_line(std::string_view octets);
+
 }  // namespace smtp

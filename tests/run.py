@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ASAN = ROOT / "build" / "asan"
 TSAN = ROOT / "build" / "tsan"
-THREADED = ["unit_audit", "unit_store", "unit_dns", "unit_policy", "unit_proxy"]
+THREADED = ["unit_audit", "unit_store", "unit_dns", "unit_policy", "unit_report", "unit_proxy"]
 TIMEOUT = 1500  # seconds for one step; only a hang reaches it
 
 ENVIRONMENT = dict(

@@ -50,6 +50,11 @@ def _rows(item, relays):
     figures = next(iter(relays.values()))
     if "rate" in figures:
         yield item.title, _throughput, lambda a, b: _ratio(a["rate"], b["rate"])
+    elif "start" in figures:
+        yield (item.title + ": start, s", lambda f: f"{f['start']:.2f}",
+               lambda a, b: _ratio(a["start"], b["start"]))
+        yield (item.title + ": memory", lambda f: f"{f['memory']:,.1f}",
+               lambda a, b: _ratio(a["memory"], b["memory"]))
     elif "memory" in figures:
         yield (item.title, lambda f: f"{f['memory']:,.{1 if f['memory'] < 100 else 0}f}",
                lambda a, b: _ratio(a["memory"], b["memory"]))

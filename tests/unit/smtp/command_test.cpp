@@ -111,3 +111,13 @@ TEST_CASE("postmaster without a domain has its own refusal, other bare names ano
   bad("RCPT TO:<joe>", "501 5.1.3");
   bad("MAIL FROM:<postmaster>", "501 5.1.7");
 }
+
+TEST_CASE("DATA is known by what has come, only whole") {
+  CHECK(smtp::is_data_line("DATA\r\n"));
+  CHECK(smtp::is_data_line("dAtA\r\nFrom: x\r\n"));
+  for (const char* const text : {"", "D", "DATA", "DATA\r", "DATA\n", "DATA \r\n", "DATUM\r\n",
+                                 "RCPT TO:<a@b.example>\r\nDATA\r\n", " DATA\r\n"}) {
+    CAPTURE(text);
+    CHECK_FALSE(smtp::is_data_line(text));
+  }
+}
