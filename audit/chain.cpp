@@ -64,6 +64,7 @@ bool scan(std::string_view text, bool from_start, std::uint64_t known_seq, Tail&
       // Lines that are no records count as one each, so that the next number is a new one, and the
       // chain goes on from the file's last bytes whatever they are.
       tail.head = Head{link->seq + tail.unreadable, last_hash};
+      tail.time = link->time;
       if (known_seq == 0 || link->seq < known_seq) return true;
     }
     if (link->seq == known_seq) tail.hash_of_known = sha.hex(*line);
@@ -155,8 +156,21 @@ base::Result<Tail, base::Error> read_compressed_tail(const std::filesystem::path
     if (last) tail.head = Head{last->seq + tail.unreadable, hash};
     if (link && link->seq == known_seq) tail.hash_of_known = hash;
   }
+  if (last) tail.time = last->time;
   tail.whole = tail.size;
   return tail;
+}
+
+std::optional<Tail> read_end(const std::filesystem::path& file) {
+  if (is_compressed(file)) {
+    auto tail = read_compressed_tail(file, 0);
+    return tail ? std::optional(std::move(*tail)) : std::nullopt;
+  }
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  auto tail = read_tail(fd, 0);
+  ::close(fd);
+  return tail ? std::optional(std::move(*tail)) : std::nullopt;
 }
 
 std::optional<FirstLine> read_first_line(const std::filesystem::path& file) {

@@ -51,6 +51,7 @@ struct Tail {
   std::uint64_t whole = 0;    // octets up to the end of the last whole line
   std::uint64_t size = 0;     // of the file; more than `whole`: the last line is torn
   std::size_t unreadable = 0; // whole lines at the end that are no records
+  std::string time;           // of the last record, as it stands there; empty: there is none
   // The hash of the line whose number was asked for, where the file holds it.
   std::optional<std::string> hash_of_known;
   // Only a newline is missing from the last line, which is the record that belongs there.
@@ -65,6 +66,9 @@ base::Result<Tail, base::Error> read_tail(int fd, std::uint64_t known_seq);
 base::Result<Tail, base::Error> read_compressed_tail(const std::filesystem::path& file,
                                                      std::uint64_t known_seq);
 bool is_compressed(const std::filesystem::path& file);  // by its name, "….gz"
+
+// What a rotated file ends with, compressed or not; nullopt where it cannot be read.
+std::optional<Tail> read_end(const std::filesystem::path& file);
 
 // The first record of a file, compressed or not; nullopt where it has none.
 struct FirstLine {

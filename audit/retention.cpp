@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "audit/record.h"
 #include "base/log.h"
 
 namespace audit {
@@ -51,24 +52,43 @@ base::Result<void, base::Error> Retention::keep(const Head& removed) {
   return {};
 }
 
+// Deletes from the oldest on, so that no hole is left where a clock was wrong, and only what is
+// past by its name and by its last record: a name, anybody who may write the folder can give.
 base::Result<void, base::Error> Retention::expire(base::WallTime now, const Head& head) {
   if (options_.retention.count() <= 0) return {};
-  const std::string oldest = file_stamp(now - options_.retention);
-  std::vector<std::filesystem::path> past;
-  std::vector<std::filesystem::path> kept;
-  for (RotatedFile& file : rotated_files(options_.path)) {
-    (file.stamp < oldest ? past : kept).push_back(std::move(file.path));
+  const base::WallTime limit = now - options_.retention;
+  const std::string oldest = file_stamp(limit);
+  const std::vector<RotatedFile> files = rotated_files(options_.path);
+  const std::string present = file_stamp(now);
+  std::size_t past = 0;      // so many of them
+  std::optional<Head> last;  // of those
+  std::optional<Head> end;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    // A time that is still to come was a wrong clock's: the files behind it tell.
+    const bool tells = files[i].stamp <= present;
+    if (tells && files[i].stamp >= oldest) break;
+    const std::optional<Tail> tail = read_end(files[i].path);
+    const auto time = tail && tail->head ? parse_rfc3339(tail->time) : std::nullopt;
+    if (tells && time && *time >= limit && *time <= now) break;
+    if (tail && tail->head) end = tail->head;
+    if (!tells || (time && *time > now)) continue;
+    past = i + 1;
+    last = end;
   }
-  if (past.empty()) return {};
+  if (past == 0) return {};
+  std::vector<std::filesystem::path> kept;
+  for (std::size_t i = past; i < files.size(); ++i) kept.push_back(files[i].path);
   kept.push_back(options_.path);
   // With no record left the next one goes on from the head.
-  const Head last = before_first(kept).value_or(head);
+  const Head before = before_first(kept).value_or(head);
   const std::optional<Head> known = removed();
-  if (!known || last.seq > known->seq) {
-    auto saved = keep(last);
+  // What was gone before, retention did not remove.
+  if (last && last->seq <= before.seq && (!known || last->seq > known->seq)) {
+    auto saved = keep(*last);
     if (!saved) return saved;
   }
-  for (const std::filesystem::path& file : past) {
+  for (std::size_t i = 0; i < past; ++i) {
+    const std::filesystem::path& file = files[i].path;
     if (::unlink(file.c_str()) == 0) {
       base::log_info("", "enforcement log: " + file.string() + " is past its retention");
     }

@@ -1,6 +1,7 @@
 #include "audit/verify.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "audit/members.h"
 
@@ -124,7 +125,10 @@ class Chain {
       auto reader = files_.open(opened_++);
       if (!reader) return unreadable(reader.error().text);
       // Past its retention meanwhile; a file missing in between shows by its numbers.
-      if (!*reader) continue;
+      if (!*reader) {
+        gone_ = gone_ || result_.records > 0;
+        continue;
+      }
       ++result_.files;
       reader_ = std::move(**reader);
       return true;
@@ -141,6 +145,12 @@ class Chain {
 
   // Whether the line fits; if not, result_.bad says what is at fault.
   bool take(ChainLine& line) {
+    if (std::exchange(gone_, false) && !fits(before_, line)) {
+      // Retention deletes from the oldest on: what was read by now is gone, too. Where it was
+      // somebody else, compare_beginning() says so.
+      result_ = Verification{};
+      result_.files = 1;
+    }
     if (result_.records == 0 && !first(line)) return false;
     if (result_.records > 0 && !fits(before_, line)) {
       std::vector<ChainLine> following;
@@ -196,6 +206,7 @@ class Chain {
   LogFiles files_;
   const std::optional<Head>& known_;
   std::size_t opened_ = 0;
+  bool gone_ = false;  // a file that was listed, behind the line read last
   std::optional<LineReader> reader_;
   Members members_;
   Sha256 sha_;

@@ -38,6 +38,15 @@ std::chrono::seconds longest_ttl(const OwnSeen& seen, dns::Type type) {
 
 void with_policy(std::vector<Advice>& all, const OwnSeen& seen, const policy::StsActive& active) {
   const std::string record = "_mta-sts." + seen.domain.str();
+  if (active.policy.mode == policy::StsMode::none) {
+    all.push_back({"removal",
+                   "MTA-STS is given up, by mode none: leave file and record for max_age, " +
+                       span(active.policy.max_age) +
+                       ", from the day on which that was set, and of the policy before it; only "
+                       "then remove both. To begin again: mode testing in the file, then a new "
+                       "id in " + record + "."});
+    return;
+  }
   all.push_back({"policy-before-id",
                  "To change the policy: first the file, then the id of " + record +
                      ". A sender that sees the new id and gets the old file keeps that until "

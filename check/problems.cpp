@@ -235,6 +235,8 @@ void alias_problem(std::vector<Problem>& all, const Gathered& gathered, const ba
     if (!address || asked.name != host.str() || !asked.answer || !*asked.answer) continue;
     const dns::RawAnswer& answer = **asked.answer;
     if (!answer.via_cname) continue;
+    // Whose target is not there either has no address, which is said already.
+    if (answer.existence == dns::Existence::nxdomain) return;
     add(all, "mx-alias", false,
         host.str() + " is an alias (CNAME) of " + answer.canonical_name +
             ", and not every sender follows it",

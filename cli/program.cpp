@@ -65,7 +65,8 @@ void hold_standard_descriptors() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
     // Gets the lowest number that is free, which is this one.
-    (void)::open(descriptor == STDOUT_FILENO ? "/dev/full" : "/dev/null", O_RDWR);
+    if (descriptor == STDOUT_FILENO && ::open("/dev/full", O_RDWR) >= 0) continue;
+    (void)::open("/dev/null", O_RDWR);
   }
 }
 

@@ -42,6 +42,7 @@ constexpr std::size_t far = static_cast<std::size_t>(-1);
 // edit farther, since most know where they are.
 constexpr std::size_t elsewhere = 3;
 constexpr std::size_t slips_elsewhere = 2;
+constexpr std::size_t shortest_elsewhere = 3;  // "x" is no "mx"
 constexpr std::size_t same_beginning = 4;  // "policies", "policy"
 constexpr std::size_t keys_listed = 12;
 
@@ -64,8 +65,13 @@ bool has_word(std::string_view name, std::string_view word) {
 
 // In half edits; far: nobody would mean that one.
 std::size_t by_letters(std::string_view written, std::string_view known, std::size_t most) {
+  if (written.size() > longest) return far;  // no slip of the pen
+  const std::size_t allowed = std::min(most, std::max<std::size_t>(1, written.size() / 3));
+  if (written.size() > known.size() + allowed || known.size() > written.size() + allowed) {
+    return far;
+  }
   const std::size_t edits = edit_distance(written, known);
-  return edits <= std::min(most, std::max<std::size_t>(1, written.size() / 3)) ? 2 * edits : far;
+  return edits <= allowed ? 2 * edits : far;
 }
 
 std::size_t distance_of(std::string_view written, std::string_view known) {
@@ -134,6 +140,7 @@ std::vector<std::string> nearest_keys(std::string_view section, std::string_view
         nearest.look_at(distance_of(written, known.name), std::string(known.name));
         continue;
       }
+      if (written != known.name && written.size() < shortest_elsewhere) continue;
       const std::size_t distance = by_letters(written, known.name, slips_elsewhere);
       if (distance == far) continue;
       std::string name(one.name);

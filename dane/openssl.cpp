@@ -126,7 +126,8 @@ Path verify_path(const PeerChain& chain, X509_STORE* store, SSL_DANE* dane,
   if (terms.any_time) {
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);  // a set time would win
   } else {
-    X509_VERIFY_PARAM_set_time(param, std::chrono::system_clock::to_time_t(terms.now));
+    X509_VERIFY_PARAM_set_time(
+        param, std::chrono::floor<std::chrono::seconds>(terms.now).time_since_epoch().count());
   }
   const int result = X509_verify_cert(context.get());
   ERR_clear_error();

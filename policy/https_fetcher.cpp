@@ -39,7 +39,7 @@ std::string day_of(const ASN1_TIME* time) {
 
 // Which certificate of the chain is out of its time, and since or until when.
 std::string out_of_time(SSL* ssl, base::WallTime now, bool expired) {
-  std::time_t moment = std::chrono::system_clock::to_time_t(now);
+  std::time_t moment = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
   STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);  // on the client's side with the leaf
   for (int i = 0; i < sk_X509_num(chain); ++i) {
     X509* cert = sk_X509_value(chain, i);
@@ -97,7 +97,8 @@ bool prepare(SSL* ssl, const HttpsGet& get) {
   X509_VERIFY_PARAM* param = SSL_get0_param(ssl);
   X509_VERIFY_PARAM_set_hostflags(
       param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-  X509_VERIFY_PARAM_set_time(param, std::chrono::system_clock::to_time_t(get.now));
+  X509_VERIFY_PARAM_set_time(
+      param, std::chrono::floor<std::chrono::seconds>(get.now).time_since_epoch().count());
   return X509_VERIFY_PARAM_set1_host(param, get.host.data(), get.host.size()) == 1 &&
          X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER) == 1 &&
          set_https_names(ssl, get.host);

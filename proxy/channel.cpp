@@ -311,7 +311,15 @@ struct Channel::Filling {
     if (!got) return done(IoResult<void>(base::fail(std::move(got.error()))));
     channel.end_ += octets;
     channel.filled_ = octets == asked;
-    if (more()) return next();
+    bool again = false;
+    try {
+      again = more();
+    } catch (const std::exception& thrown) {
+      // Whoever waits for `done` must learn of the end.
+      IoError failed{IoError::Kind::cancelled, thrown.what()};
+      return done(IoResult<void>(base::fail(std::move(failed))));
+    }
+    if (again) return next();
     done(IoResult<void>());
   }
 

@@ -112,6 +112,7 @@ struct Delivery::Impl : std::enable_shared_from_this<Delivery::Impl> {
   bool spent = false;            // the MX said 421: not to be used again
   bool walk_failed = false;      // `failed` is the relay's own word about the hosts
   bool in_transaction = false;   // MAIL was accepted and the dot not answered
+  bool over_there = false;       // MAIL was accepted, and a DATA in vain ended that
   bool data_sent = false;        // DATA went out with RCPT, and its reply is still to be read
   std::uint64_t taken = 0;
   // What goes out with the octets behind it, at most a piece: with our Received field in front, and
@@ -139,6 +140,10 @@ asio::awaitable<Reply> Delivery::Impl::recipient(smtp::Mailbox mailbox, bool dat
   }
   const SteadyTime budget = std::chrono::steady_clock::now() + limits.recipient_wait;
   if (!mailbox.is_ascii()) walk.require_smtputf8();
+  if (link && std::exchange(over_there, false)) {
+    give_back();
+    walk.again();
+  }
   busy = true;
   Reply reply;
   if (!link) {
@@ -208,7 +213,8 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, bo
       spent = opened->mail.code == 421;
       co_return *failed;
     }
-    in_transaction = true;
+    over_there = opened->over;
+    in_transaction = !over_there;
     if (opened->rcpt->code == 421) {
       failed = passed(*opened->rcpt, smtp::Stage::rcpt);
       spent = true;

@@ -106,7 +106,8 @@ std::vector<Place> places_of(const config::Config& config) {
   for (const auto& [file, key] :
        {std::pair(log, "log.enforcement"), std::pair(store, "store.url"),
         std::pair(store + "-wal", "store.url"), std::pair(store + "-shm", "store.url"),
-        std::pair((config.server.state_dir / "lock").string(), "server.state_dir")}) {
+        std::pair((config.server.state_dir / "lock").string(), "server.state_dir"),
+        std::pair((config.server.state_dir / "report.secret").string(), "server.state_dir")}) {
     std::error_code error;
     if (std::filesystem::exists(file, error)) places.push_back({file, key, Use::written});
   }
@@ -120,6 +121,14 @@ std::vector<Place> files_of(const config::Config& config, const config::Path& co
     if (!path.empty()) places.push_back({path.string(), key, use});
   };
   add(config_file, "the configuration", Use::read);
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(config_file.parent_path() / "conf.d", error), end;
+       !error && it != end; it.increment(error)) {
+    const config::Path& path = it->path();
+    const bool hidden = path.filename().string().starts_with('.');
+    if (path.extension() == ".toml" && !hidden) add(path, "the configuration", Use::read);
+  }
+  add(config.dns.trust_anchor_file, "dns.trust_anchor_file", Use::read);
   add(config.dns.unbound_config, "dns.unbound_config", Use::read);
   add(config.tls.ca_file, "tls.ca_file", Use::read);
   for (const config::Listen& one : config.listen) {

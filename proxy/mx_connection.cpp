@@ -40,6 +40,7 @@ MxFailure unreachable(std::string text) {
 }
 
 constexpr std::chrono::milliseconds shortage_pause{100};
+constexpr std::chrono::seconds take_back_wait{10};  // the client's reply waits for it
 
 // This host's own lack, which passes when another connection ends.
 bool is_shortage(const boost::system::error_code& error) {
@@ -333,7 +334,18 @@ asio::awaitable<MxResult<MxSession::Opened>> MxSession::open_pipelined(std::stri
   if (!to_rcpt) {
     abort();
   } else if (data_next && !opened.data_sent) {
-    co_await take_back_data(times);
+    const auto refused = [](const smtp::Reply& reply) {
+      return reply.code >= 400 && reply.code != 421;
+    };
+    // Where MAIL alone was refused a dot might be a message to somebody; behind 421 comes nothing.
+    const bool to_nobody = refused(*to_rcpt) && opened.mail.code != 421;
+    bool stands = false;
+    if (to_nobody) {
+      stands = co_await take_back_data(times);
+    } else {
+      abort();
+    }
+    opened.over = !stands;
   }
   // RFC 2920 §3.1: every status is looked at; a refused MAIL makes the RCPT's moot.
   if (!opened.mail.is_positive()) co_return opened;
@@ -342,13 +354,19 @@ asio::awaitable<MxResult<MxSession::Opened>> MxSession::open_pipelined(std::stri
   co_return opened;
 }
 
-// Behind a DATA that went out in vain, since nobody was accepted.
-asio::awaitable<void> MxSession::take_back_data(MxTimes times) {
-  const SteadyTime end = times.at_most(times.limits->rcpt_timeout);
+// Behind a DATA that went out in vain, since nobody was accepted. Whether the transaction stands
+// there: RFC 5321 §4.1.1.4 ends it with the dot, whatever is said to that.
+asio::awaitable<bool> MxSession::take_back_data(MxTimes times) {
+  const std::chrono::milliseconds wait = times.limits->rcpt_timeout;
+  const SteadyTime end = times.at_most(std::min<std::chrono::milliseconds>(wait, take_back_wait));
   auto reply = co_await wire_->read_reply(end);
+  if (reply && reply->code >= 400 && reply->code != 421) co_return true;
   // RFC 2920 §3.1: a single dot where it was accepted nevertheless.
-  if (reply && reply->code == 354) reply = co_await wire_->ask(".\r\n", end);
-  if (!reply || reply->code == 421) abort();
+  const bool taken = reply && reply->code == 354;
+  if (taken) reply = co_await wire_->ask(".\r\n", end);
+  const bool known = taken && reply && reply->code / 100 != 3 && reply->code != 421;
+  if (!known) abort();
+  co_return false;
 }
 
 asio::awaitable<MxResult<smtp::Reply>> MxSession::rcpt(const smtp::Mailbox& mailbox,

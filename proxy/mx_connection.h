@@ -132,6 +132,7 @@ class MxSession {
     smtp::Reply mail;
     std::optional<smtp::Reply> rcpt;
     bool data_sent = false;
+    bool over = false;  // DATA in vain ended the transaction there, or the connection
   };
   asio::awaitable<MxResult<Opened>> mail_and_rcpt(const policy::Authorized& authorized,
                                                   const smtp::Envelope& envelope,
@@ -153,7 +154,7 @@ class MxSession {
   asio::awaitable<MxResult<Opened>> open_pipelined(std::string commands,
                                                    const smtp::Mailbox& first, bool data_next,
                                                    MxTimes times);
-  asio::awaitable<void> take_back_data(MxTimes times);
+  asio::awaitable<bool> take_back_data(MxTimes times);
   std::unique_ptr<SmtpWire> wire_;
   MxPeer peer_;
   MxSlots::Slot slot_;

@@ -2,7 +2,7 @@
 """DATA that the client sent with its only RCPT goes to the MX with it (RFC 2920 §3.1): whatever the
 MX answers, the replies stay in step, nobody gets a message twice, and none goes to nobody."""
 
-from lab.actions import Close, Drop, Each, Wait
+from lab.actions import Close, Drop, Each, Hang, Wait
 from lab.case import LabCase, main
 from lab.client import Client, message
 from lab.procs import wait_for
@@ -37,6 +37,16 @@ class Early(LabCase):
         cls.no_dot = add("nodot.example", {"rcpt": Each("550 5.1.1 who", None), "data": "354 go",
                                            "dot": Each(Drop(), None)})
         cls.no_mail = add("nomail.example", {"mail": Each("550 5.7.1 not you", None)})
+        cls.loose = add("loose.example", {"mail": Each("450 4.7.0 later", None),
+                                          "rcpt": "250 2.1.5 ok", "data": "354 always"})
+        cls.again = [add(f"again{n}.example", {"rcpt": Each("550 5.1.1 who", None), "data": data})
+                     for n, data in enumerate(("354 always", Each(Drop(), None),
+                                               Each("300 what", None), None))]
+
+        def lingers(session, _):
+            session.send(b"421 4.3.2 bye\r\n")
+            return Hang()
+        cls.lingers = add("lingers.example", {"rcpt": lingers})
         cls.bye = add("bye.example", {"rcpt": Each(Close("421 4.3.2 bye"), None)})
         cls.slow = add("slow.example", {"data": Wait(0.3, None)})
 
@@ -127,6 +137,38 @@ class Early(LabCase):
             self.assertEqual(client.read().status, "503 5.5.1")
         self.passes(self.no_mail)
         self.assertEqual(len(self.no_mail.mx.sessions), 1)
+
+    def test_mail_refused_but_not_the_rest(self):
+        """A dot would be a message to somebody, which nobody sent."""
+        self.fails_at_mail(self.loose)
+        self.assertEqual(self.loose.mx.accepted, [])
+        self.passes(self.loose)
+
+    def fails_at_mail(self, domain):
+        """RCPT has the MX's answer to MAIL."""
+        with Client(SMTP) as client:
+            _, rcpt = self.early(client, domain.rcpt)
+            self.assertEqual(rcpt.status, "450 4.7.0")
+            self.assertEqual(client.read().status, "503 5.5.1")
+
+    def test_another_recipient_behind_a_refused_one(self):
+        """Whatever DATA in vain did to the MX's transaction, the client's own goes on."""
+        for domain in self.again:
+            with self.subTest(domain=domain.name), Client(SMTP) as client:
+                _, rcpt = self.early(client, domain.rcpt)
+                self.assertEqual([rcpt.status, client.read().status], ["550 5.1.1", "503 5.5.1"])
+                self.assertEqual(client.cmd(f"RCPT TO:<second@{domain.name}>").code, 250)
+                self.assertEqual(client.cmd("DATA").code, 354)
+                client.write(message() + b".\r\n")
+                self.assertEqual(client.read().code, 250)
+                self.assertEqual([m.rcpts for m in domain.mx.accepted if m.rcpts],
+                                 [[f"second@{domain.name}"]])
+
+    def test_421_is_the_end(self):
+        """Nothing is waited for behind it: else this ended in the client's time-out."""
+        with Client(SMTP, timeout=30) as client:
+            _, rcpt = self.early(client, self.lingers.rcpt)
+            self.assertEqual([rcpt.status, client.read().status], ["451 4.3.2", "503 5.5.1"])
 
     def test_the_mx_ends_at_rcpt(self):
         self.fails(self.bye, ["451 4.3.2", "503 5.5.1"])

@@ -112,6 +112,30 @@ TEST_CASE("retention: compressed files too") {
                            "retention has removed none behind record 3");
 }
 
+TEST_CASE("retention: an old name alone deletes nothing, and vouches for no cut") {
+  Log log;
+  Retention retention(log.options, log.head);
+  REQUIRE(retention.load().has_value());
+  REQUIRE(retention.begin(log.last).has_value());
+  const fs::path forged = log.folder.path() / "enforcement-20200101T000000Z.jsonl";
+  const base::WallTime present = at("2026-03-05T12:00:00.000Z");
+  SECTION("of a file with nothing in it") {
+    fs::remove(log.first);
+    spit(forged, "");
+    REQUIRE(retention.expire(present, log.last).has_value());
+    CHECK(log.head.removed() == Head{});
+    CHECK(log.beginning() == "enforcement-20260303T000000Z.jsonl:1: records 1 to 3 are missing "
+                             "at the beginning; retention has removed none");
+  }
+  SECTION("of a file with records of these days") {
+    fs::rename(log.first, forged);
+    REQUIRE(retention.expire(present, log.last).has_value());
+    CHECK(fs::exists(forged));
+    CHECK(log.head.removed() == Head{});
+    CHECK(log.beginning().empty());
+  }
+}
+
 TEST_CASE("retention: a file stays while the store cannot be told") {
   Log log;
   Retention retention(log.options, log.head);
