@@ -182,15 +182,18 @@ class Reload(LabCase):
         self.sternpost.configure(changes)
         try:
             for _ in range(2):
+                count = len(self.sternpost.records(event="config"))
                 self.sternpost.reload()
-                text = self.sternpost.wait_records(event="config")[-1]["reason"]
+                text = self.sternpost.wait_records(count + 1, event="config")[-1]["reason"]
                 for key in ("server.threads", "log", "listen 127.0.0.1:10026"):
                     self.assertIn(key, text)
         finally:
             self.sternpost.config = before
             self.sternpost.configure()
+            count = len(self.sternpost.records(event="config"))
             self.sternpost.reload()
-        self.assertNotIn("restart", self.sternpost.records(event="config")[-1]["reason"])
+        told = self.sternpost.wait_records(count + 1, event="config")[-1]["reason"]
+        self.assertNotIn("restart", told)
 
 
 class Places(LabCase):
