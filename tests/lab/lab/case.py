@@ -23,6 +23,7 @@ class LabCase(unittest.TestCase):
     clocked = False         # True: its wall clock is the test's, `self.clock`
     lab = None
     sternpost = None
+    sent_ids = frozenset()   # of the relay's replies to it, where all have one
     sent_at = ""
     begins = True           # False: the class starts Sternpost itself
 
@@ -64,13 +65,11 @@ class LabCase(unittest.TestCase):
 
     def lmtp(self, rcpts, data=None, sender="a@front.lab", **options):
         """One message over LMTP; the Outcome."""
-        self.sent_at = self._now()
-        return send(LMTP, sender, rcpts, data, lmtp=True, **options)
+        return self._sent(LMTP, sender, rcpts, data, lmtp=True, **options)
 
     def smtp(self, rcpts, data=None, sender="a@front.lab", **options):
         """One message over SMTP; the Outcome."""
-        self.sent_at = self._now()
-        return send(SMTP, sender, rcpts, data, **options)
+        return self._sent(SMTP, sender, rcpts, data, **options)
 
     # -- asserting -----------------------------------------------------------------------------
 
@@ -107,14 +106,28 @@ class LabCase(unittest.TestCase):
         """The last log record about a domain, written since the last message was handed in."""
         def found():
             return [r for r in self.sternpost.records(domain=domain.name, event=event)
-                    if r["time"] >= self.sent_at]
+                    if r["time"] >= self.sent_at
+                    and (event != "delivery" or not self.sent_ids or r["id"] in self.sent_ids)]
         return wait_for(found, f"a {event} record about {domain.name}")[-1]
 
+    def _sent(self, *where_and_what, **options):
+        self.forget_sent()
+        outcome = send(*where_and_what, **options)
+        replies = [outcome.of(n) for n in range(len(outcome.rcpts))]
+        ids = {reply.id if reply else "" for reply in replies}
+        if "" not in ids:
+            self.sent_ids = ids
+        return outcome
+
+    def forget_sent(self):
+        """last() tells of what is handed in from now on."""
+        self.sent_at, self.sent_ids = self._now(), frozenset()
+
     def _now(self):
-        """The present time as the log writes it, a little early: clocks of two processes."""
+        """The present time as the log writes it: milliseconds, cut off."""
         if self.sternpost and self.clock:
-            return self.clock.text(early=0.002)
-        then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(milliseconds=2)
+            return self.clock.text(early=0.002)     # Its offset is rounded.
+        then = datetime.datetime.now(datetime.timezone.utc)
         return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
