@@ -11,12 +11,7 @@ namespace check {
 
 namespace {
 
-std::string span(std::chrono::seconds time) {
-  const auto n = static_cast<std::size_t>(std::max<std::int64_t>(time.count(), 0));
-  if (n > 0 && n % 86400 == 0) return policy::words::count(n / 86400, "day");
-  if (n > 0 && n % 3600 == 0) return policy::words::count(n / 3600, "hour");
-  return policy::words::count(n, "second");
-}
+using policy::words::span;
 
 bool has_tls_rpt(const OwnSeen& seen) {
   if (!seen.tls_rpt) return false;

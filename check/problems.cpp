@@ -1,4 +1,5 @@
-// Problems of a domain and of a host; those of an address are in problems_address.cpp.
+// Problems of a domain and of a host; those of an address are in problems_address.cpp, an alias in
+// problems_alias.cpp.
 #include "check/problems.h"
 
 #include <algorithm>
@@ -124,12 +125,9 @@ std::string sign_anew(const std::string& zone) {
   return "sign the zone of " + zone + " anew, or take its DS record out of the parent zone";
 }
 
-std::string shortened(const std::string& record) {
-  if (record.size() <= 80) return record;
-  std::string out = record;
-  out.resize(77);
-  out += "...";
-  return out;
+std::string shortened(const std::string& record, std::size_t limit) {
+  if (record.size() <= limit) return record;
+  return record.substr(0, limit - 3) + "...";
 }
 
 std::vector<Problem> domain_problems(const base::Domain& domain, const Gathered& gathered,
@@ -227,26 +225,6 @@ void address_facts_problems(std::vector<Problem>& all, const policy::HostFacts& 
   }
 }
 
-// RFC 2181 §10.3, RFC 5321 §5.1: an MX names a host, not an alias. Most senders follow it all the
-// same, and so does the relay.
-void alias_problem(std::vector<Problem>& all, const Gathered& gathered, const base::Domain& host) {
-  for (const Asked& asked : gathered.asked) {
-    const bool address = asked.type == dns::Type::A || asked.type == dns::Type::AAAA;
-    if (!address || asked.name != host.str() || !asked.answer || !*asked.answer) continue;
-    const dns::RawAnswer& answer = **asked.answer;
-    if (!answer.via_cname) continue;
-    // Whose target is not there either has no address, which is said already.
-    if (answer.existence == dns::Existence::nxdomain) return;
-    add(all, "mx-alias", false,
-        host.str() + " is an alias (CNAME) of " + answer.canonical_name +
-            ", and not every sender follows it",
-        "let the MX record of " + gathered.facts->domain.domain.str() + " name " +
-            answer.canonical_name + " itself, or give " + host.str() +
-            " the addresses in place of the CNAME");
-    return;
-  }
-}
-
 }  // namespace
 
 std::vector<Problem> host_problems(const base::Domain& domain, const Gathered& gathered,
@@ -258,7 +236,9 @@ std::vector<Problem> host_problems(const base::Domain& domain, const Gathered& g
   }
   const bool implicit = std::holds_alternative<policy::ImplicitMx>(gathered.facts->domain.mx);
   address_facts_problems(all, *gathered.facts->hosts[index], host, implicit);
-  if (!implicit) alias_problem(all, gathered, host.host);
+  if (!implicit) {
+    if (auto alias = alias_problem(gathered, index)) all.push_back(std::move(*alias));
+  }
   approval_problems(all, domain, *gathered.survey->plan(), host);
   dane_problems(all, gathered, index);
   const auto* out = std::get_if<Excluded>(&host.decision);

@@ -1,5 +1,7 @@
 #include "policy/plan_words.h"
 
+#include <algorithm>
+
 #include "base/overloaded.h"
 
 namespace policy::words {
@@ -42,6 +44,13 @@ std::string list(const std::vector<std::string>& items, std::size_t most) {
 
 std::string count(std::size_t n, std::string_view noun) {
   return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s");
+}
+
+std::string span(std::chrono::seconds time) {
+  const auto n = static_cast<std::size_t>(std::max<std::int64_t>(time.count(), 0));
+  if (n > 0 && n % 86400 == 0) return count(n / 86400, "day");
+  if (n > 0 && n % 3600 == 0) return count(n / 3600, "hour");
+  return count(n, "second");
 }
 
 namespace {

@@ -2,6 +2,7 @@
 // recipient's postmaster can act on. Only text; nothing is decided here. RFC 3463 for the codes.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -29,5 +30,6 @@ std::string list(const std::vector<std::string>& items, std::size_t most = 5);
 // "DANE: 2 usable TLSA records at mx.example.com".
 std::string requirement(const TlsRequirement& requirement);
 std::string count(std::size_t n, std::string_view noun);  // "1 record", "2 records"
+std::string span(std::chrono::seconds time);  // exact: "1 day", "36 hours", "90 seconds"
 
 }  // namespace policy::words

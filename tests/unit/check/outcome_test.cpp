@@ -216,28 +216,3 @@ TEST_CASE("TLSA records that were not consulted or cannot be used are told as su
   CHECK(records[2].consulted);
   CHECK(codes(report.mx[0].problems) == Codes{"tlsa-record"});
 }
-
-TEST_CASE("RFC 2181 §10.3: an MX that is an alias is to be mended, and holds nothing back") {
-  Made one = made(2);
-  one.plan();
-  one.gathered.asked.push_back(check_test::behind_alias("mx.example.com", "host.example.net"));
-  const check::Report report = one.report();
-  CHECK(codes(report.mx[0].problems) == Codes{"mx-alias"});
-  CHECK(report.mx[1].problems.empty());
-  const auto mends = [](const check::Report& from) {
-    return std::ranges::count_if(from.mends, [](const std::string& mend) {
-      return mend.find("name host.example.net itself") != std::string::npos;
-    });
-  };
-  CHECK(mends(report) == 1);
-
-  // RFC 5321 §5.1: without an MX record the domain itself may well be an alias.
-  Made implicit = made();
-  implicit.setup.facts.mx = policy::ImplicitMx{};
-  implicit.hosts[0].host = pt::name("example.com");
-  implicit.plan();
-  implicit.gathered.asked.push_back(
-      check_test::behind_alias("example.com", "host.example.net"));
-  REQUIRE(implicit.report().mx.size() == 1);
-  CHECK(implicit.report().mx[0].problems.empty());
-}
