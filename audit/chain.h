@@ -21,6 +21,12 @@ struct Head {
   bool operator==(const Head&) const = default;
 };
 
+// The last record that retention removed, seq 0 where it was none, and of which log.
+struct Removed {
+  Head last;
+  std::filesystem::path log;
+};
+
 // Where the head is kept beside the file (the store). Called from the writer's thread, and before
 // it starts from the one that opens the log.
 class ChainHead {
@@ -29,17 +35,13 @@ class ChainHead {
   // nullopt: none was ever saved.
   virtual base::Result<std::optional<Head>, base::Error> load() = 0;
   virtual base::Result<void, base::Error> save(const Head& head) = 0;
-  // The last record of the log `file` that retention removed; seq 0: none was. nullopt: nothing is
-  // stored of that log. Kept by retention.cpp; a store without it leaves both as they are.
-  virtual base::Result<std::optional<Head>, base::Error> load_removed(
-      const std::filesystem::path& file) {
-    (void)file;
-    return std::optional<Head>();
+  // nullopt: none was ever saved. Kept by retention.cpp; a store without it leaves both as they
+  // are.
+  virtual base::Result<std::optional<Removed>, base::Error> load_removed() {
+    return std::optional<Removed>();
   }
   // Returns when it is on disk.
-  virtual base::Result<void, base::Error> save_removed(const std::filesystem::path& file,
-                                                       const Head& removed) {
-    (void)file;
+  virtual base::Result<void, base::Error> save_removed(const Removed& removed) {
     (void)removed;
     return {};
   }

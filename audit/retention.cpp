@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -28,11 +30,15 @@ std::optional<Head> Retention::removed() const {
 }
 
 base::Result<void, base::Error> Retention::load() {
-  auto stored = store_.load_removed(options_.path);
+  auto stored = store_.load_removed();
   if (!stored) return base::fail(std::move(stored.error()));
   loaded_ = true;
+  if (*stored && (*stored)->log != options_.path) {
+    elsewhere_ = std::move((*stored)->log);
+    return {};
+  }
   const std::lock_guard lock(mutex_);
-  removed_ = *stored;
+  if (*stored) removed_ = (*stored)->last;
   return {};
 }
 
@@ -45,15 +51,17 @@ base::Result<void, base::Error> Retention::begin(const Head& head) {
 }
 
 base::Result<void, base::Error> Retention::keep(const Head& removed) {
-  auto saved = store_.save_removed(options_.path, removed);
+  auto saved = store_.save_removed({removed, options_.path});
   if (!saved) return saved;
+  elsewhere_.clear();
   const std::lock_guard lock(mutex_);
   removed_ = removed;
   return {};
 }
 
-// Deletes from the oldest on, so that no hole is left where a clock was wrong, and only what is
-// past by its name and by its last record: a name, anybody who may write the folder can give.
+// Deletes from the oldest on, so that no hole is left where a clock was wrong or a file stays, and
+// only what is past by its name and by its last record: a name, anybody who may write the folder
+// can give. A file whose end cannot be read goes by its name, and vouches for nothing.
 base::Result<void, base::Error> Retention::expire(base::WallTime now, const Head& head) {
   if (options_.retention.count() <= 0) return {};
   const base::WallTime limit = now - options_.retention;
@@ -91,6 +99,9 @@ base::Result<void, base::Error> Retention::expire(base::WallTime now, const Head
     const std::filesystem::path& file = files[i].path;
     if (::unlink(file.c_str()) == 0) {
       base::log_info("", "enforcement log: " + file.string() + " is past its retention");
+    } else if (errno != ENOENT) {
+      return base::fail(file.string() + " is past its retention and cannot be removed: " +
+                        std::strerror(errno));
     }
   }
   return {};

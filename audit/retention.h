@@ -5,6 +5,7 @@
 // but for removed(), which any thread may ask.
 #pragma once
 
+#include <filesystem>
 #include <mutex>
 #include <optional>
 
@@ -25,7 +26,10 @@ class Retention {
   // elsewhere, what is on disk now is taken for all that has to be there. Nothing where load()
   // failed.
   base::Result<void, base::Error> begin(const Head& head);
-  // Deletes what is past its time.
+  // Until begin(): which other log the stored head is of; empty: of none.
+  const std::filesystem::path& elsewhere() const { return elsewhere_; }
+  // Deletes what is past its time. An error, where the store cannot be told or a file not be
+  // removed: what was to go is there still.
   base::Result<void, base::Error> expire(base::WallTime now, const Head& head);
   // The last record that was removed; seq 0: none was. nullopt: not known.
   std::optional<Head> removed() const;
@@ -36,6 +40,7 @@ class Retention {
   const LogOptions& options_;
   ChainHead& store_;
   bool loaded_ = false;
+  std::filesystem::path elsewhere_;
   mutable std::mutex mutex_;  // of this one
   std::optional<Head> removed_;
 };

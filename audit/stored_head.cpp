@@ -41,16 +41,15 @@ std::optional<Head> parse_removed(std::string_view text) {
   return parse_head(text);
 }
 
-base::Result<std::optional<Head>, base::Error> removed_from_store(
-    const std::optional<std::string>& value, const std::filesystem::path& file) {
-  if (!value) return std::optional<Head>();
+base::Result<std::optional<Removed>, base::Error> removed_from_store(
+    const std::optional<std::string>& value) {
+  if (!value) return std::optional<Removed>();
   const std::size_t space = value->find(' ');
-  auto removed = parse_removed(std::string_view(*value).substr(0, space));
-  if (!removed || space == std::string::npos) {
+  auto last = parse_removed(std::string_view(*value).substr(0, space));
+  if (!last || space == std::string::npos) {
     return base::fail("what the store says that retention removed is not readable");
   }
-  if (value->substr(space + 1) != file.string()) return std::optional<Head>();
-  return removed;
+  return std::optional<Removed>(Removed{std::move(*last), value->substr(space + 1)});
 }
 
 base::Result<std::optional<Head>, base::Error> StoredHead::load() {
@@ -64,16 +63,14 @@ base::Result<void, base::Error> StoredHead::save(const Head& head) {
   return {};
 }
 
-base::Result<std::optional<Head>, base::Error> StoredHead::load_removed(
-    const std::filesystem::path& file) {
+base::Result<std::optional<Removed>, base::Error> StoredHead::load_removed() {
   auto text = store_.value(removed_key);
   if (!text) return base::fail(std::move(text.error()));
-  return removed_from_store(*text, file);
+  return removed_from_store(*text);
 }
 
-base::Result<void, base::Error> StoredHead::save_removed(const std::filesystem::path& file,
-                                                         const Head& removed) {
-  store_.put_value(removed_key, text_of(removed) + " " + file.string());
+base::Result<void, base::Error> StoredHead::save_removed(const Removed& removed) {
+  store_.put_value(removed_key, text_of(removed.last) + " " + removed.log.string());
   return store_.flush();
 }
 

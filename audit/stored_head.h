@@ -25,19 +25,17 @@ base::Result<std::optional<Head>, base::Error> head_from_store(
 
 // The last record that was removed: as text_of writes it, "0:" where none was.
 std::optional<Head> parse_removed(std::string_view text);
-// "SEQ:HASH FILE", as it lies in the store; nullopt where there is none, or it is of another log.
-base::Result<std::optional<Head>, base::Error> removed_from_store(
-    const std::optional<std::string>& value, const std::filesystem::path& file);
+// "SEQ:HASH FILE", as it lies in the store; nullopt where there is none.
+base::Result<std::optional<Removed>, base::Error> removed_from_store(
+    const std::optional<std::string>& value);
 
 class StoredHead final : public ChainHead {
  public:
   explicit StoredHead(store::Store& store) : store_(store) {}
   base::Result<std::optional<Head>, base::Error> load() override;
   base::Result<void, base::Error> save(const Head& head) override;
-  base::Result<std::optional<Head>, base::Error> load_removed(
-      const std::filesystem::path& file) override;
-  base::Result<void, base::Error> save_removed(const std::filesystem::path& file,
-                                               const Head& removed) override;
+  base::Result<std::optional<Removed>, base::Error> load_removed() override;
+  base::Result<void, base::Error> save_removed(const Removed& removed) override;
 
  private:
   store::Store& store_;

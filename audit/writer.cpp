@@ -144,7 +144,10 @@ void Writer::compare(const Tail& tail, const std::optional<Head>& known, Known s
   if (known->seq > head_.seq) {
     // All of them may be past their retention, where no mail came for as long.
     const std::uint64_t last = std::max(head_.seq, retention_.removed().value_or(Head{}).seq);
-    if (known->seq > last) {
+    if (source == Known::stored && !retention_.elsewhere().empty()) {
+      note(notes, "up to record " + std::to_string(known->seq) + " the log was " +
+                      retention_.elsewhere().string());
+    } else if (known->seq > last) {
       note(notes, "records " + std::to_string(last + 1) + " to " + std::to_string(known->seq) +
                       " are missing from the file");
     }
@@ -185,7 +188,7 @@ std::string Writer::maintain() {
   if (steady >= expire_due_) {
     expire_due_ = steady + std::chrono::hours(1);
     auto expired = retention_.expire(now, head_);
-    if (!expired) complain("retention waits for the store: " + expired.error().text);
+    if (!expired) complain("retention waits: " + expired.error().text);
   }
   extend();
   return notes;

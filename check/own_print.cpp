@@ -4,8 +4,8 @@
 
 #include "audit/record.h"
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "check/own.h"
-#include "tlsrpt/sum_words.h"
 
 namespace check {
 
@@ -35,16 +35,16 @@ std::string to_text(const OwnReport& report, bool colour) {
     std::string area = one.area;
     area.append(area_width - std::min(area.size(), area_width), ' ');
     out += level_word(one.level, colour) + "  " + area + " " +
-           tlsrpt::without_controls(one.text) + "\n";
-    if (!one.todo.empty()) out += "      -> " + tlsrpt::without_controls(one.todo) + "\n";
+           base::without_controls(one.text) + "\n";
+    if (!one.todo.empty()) out += "      -> " + base::without_controls(one.todo) + "\n";
   }
   if (!report.advice.empty()) out += "\nIn which order to change things:\n";
   for (const Advice& one : report.advice) {
-    out += "  * " + tlsrpt::without_controls(one.text) + "\n";
+    out += "  * " + base::without_controls(one.text) + "\n";
   }
   if (!report.certain) {
     out += "\nNot all could be found out, another try may tell more: " +
-           tlsrpt::without_controls(report.uncertain_why) + "\n";
+           base::without_controls(report.uncertain_why) + "\n";
   }
   return out;
 }

@@ -3,13 +3,15 @@
 #include <algorithm>
 
 #include "audit/record.h"
-#include "tlsrpt/sum_words.h"
+#include "base/terminal.h"
+#include "check/problems.h"
 
 namespace check {
 
 namespace {
 
 constexpr std::size_t label_width = 13;
+constexpr std::size_t record_width = 40;  // of a TLSA record
 
 std::string padded(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
@@ -33,14 +35,6 @@ std::string span(std::chrono::seconds time) {
   if (n >= 2 * 3600) return std::to_string(n / 3600) + " hours";
   if (n >= 120) return std::to_string(n / 60) + " minutes";
   return std::to_string(n) + " s";
-}
-
-std::string short_hex(const std::string& record) {
-  if (record.size() <= 40) return record;
-  std::string out = record;
-  out.resize(37);
-  out += "...";
-  return out;
 }
 
 // What proved the host; where nothing demands a proof, that it did all the same.
@@ -67,11 +61,11 @@ class Writer {
 
  private:
   // The one way out: what comes from strangers must not reach a terminal as it is.
-  void line(const std::string& text = {}) { out_ += tlsrpt::without_controls(text) + "\n"; }
+  void line(const std::string& text = {}) { out_ += base::without_controls(text) + "\n"; }
   void title(const std::string& text) {
     line();
     if (colour_) out_ += "\033[1m";
-    out_ += tlsrpt::without_controls(text);
+    out_ += base::without_controls(text);
     if (colour_) out_ += "\033[0m";
     out_ += "\n";
   }
@@ -83,7 +77,7 @@ class Writer {
   void problems(const std::vector<Problem>& all) {
     for (const Problem& problem : all) {
       if (colour_) out_ += problem.blocks ? "\033[31m" : "\033[33m";
-      out_ += tlsrpt::without_controls(std::string(problem.blocks ? "  ! " : "  - ") +
+      out_ += base::without_controls(std::string(problem.blocks ? "  ! " : "  - ") +
                                        problem.text);
       if (colour_) out_ += "\033[0m";
       out_ += "\n";
@@ -165,7 +159,7 @@ class Writer {
     const bool more = !mx.dane_reason.empty();
     item("DANE", mx.dane + (more ? ": " + mx.dane_reason : ""));
     for (const TlsaRecord& record : mx.tlsa) {
-      under(short_hex(record.text) + "  " +
+      under(shortened(record.text, record_width) + "  " +
             (!record.unusable.empty() ? "unusable: " + record.unusable
              : record.consulted       ? record.use
                                       : record.use + "; not consulted, there is a stronger one"));
@@ -197,7 +191,8 @@ class Writer {
             ", until " + moment(tls.certificate->not_after));
     }
     for (const TlsaMatch& match : tls.tlsa) {
-      under(short_hex(match.text) + "  " + (match.matched ? "matches" : "no: " + match.reason));
+      under(shortened(match.text, record_width) + "  " +
+            (match.matched ? "matches" : "no: " + match.reason));
     }
   }
 

@@ -28,6 +28,15 @@ base::Result<std::optional<std::string>, DaemonError> stored(const config::Confi
   return *value;
 }
 
+base::Result<std::optional<audit::Removed>, DaemonError> stored_removed(
+    const config::Config& config) {
+  const auto value = stored(config, audit::removed_key);
+  if (!value) return base::fail(DaemonError(value.error()));
+  auto removed = audit::removed_from_store(*value);
+  if (!removed) return base::fail(cannot(removed.error()));
+  return *removed;
+}
+
 base::Result<nlohmann::json, DaemonError> daemon_status(const config::Config& config) {
   nlohmann::json request;
   request["command"] = "status";
@@ -58,6 +67,12 @@ Known known_head(const config::Config& config) {
   if (!value) return base::fail(DaemonError(value.error()));
   auto head = audit::head_from_store(*value);
   if (!head) return base::fail(cannot(head.error()));
+  const auto removed = stored_removed(config);
+  if (!removed) return base::fail(DaemonError(removed.error()));
+  if (*head && *removed && (*removed)->log != config.log.enforcement) {
+    return base::fail(cannot(base::Error{"the store holds that of " + (*removed)->log.string() +
+                                         ", and no daemon has begun this log yet"}));
+  }
   return *head;
 }
 
@@ -69,11 +84,10 @@ Known known_removed(const config::Config& config) {
     return audit::parse_removed(*text);
   }
   if (!reply.error().not_running) return base::fail(DaemonError(reply.error()));
-  const auto value = stored(config, audit::removed_key);
-  if (!value) return base::fail(DaemonError(value.error()));
-  auto removed = audit::removed_from_store(*value, config.log.enforcement);
-  if (!removed) return base::fail(cannot(removed.error()));
-  return *removed;
+  const auto removed = stored_removed(config);
+  if (!removed) return base::fail(DaemonError(removed.error()));
+  if (!*removed || (*removed)->log != config.log.enforcement) return std::optional<audit::Head>();
+  return std::optional<audit::Head>((*removed)->last);
 }
 
 }  // namespace proxy

@@ -1,10 +1,22 @@
 #include "store/sqlite_reader.h"
 
+#include <unistd.h>
+
+#include <filesystem>
+
 #include "store/database.h"
 
 namespace store {
 
 namespace {
+
+// Who only reads has to write, too: a reader of a write-ahead log marks in -shm what it reads.
+base::Error words_for_who_may_not_write(base::Error error, const std::string& file) {
+  const std::string folder = std::filesystem::path(file).parent_path().string();
+  if (::access(file.c_str(), W_OK) == 0 && ::access(folder.c_str(), W_OK) == 0) return error;
+  return {file + " is not this user's to write, as reading it needs (be root or its owner): " +
+          error.text};
+}
 
 base::WallTime to_time(std::int64_t number) {
   return base::WallTime(std::chrono::milliseconds(number));
@@ -50,9 +62,9 @@ SqliteReader::~SqliteReader() = default;
 base::Result<std::unique_ptr<SqliteReader>, base::Error> SqliteReader::open(
     const std::string& file, std::chrono::milliseconds busy_timeout) {
   auto db = Database::open_to_read(file, busy_timeout);
-  if (!db) return base::fail(std::move(db.error()));
+  if (!db) return base::fail(words_for_who_may_not_write(std::move(db.error()), file));
   const auto id = (*db)->number("PRAGMA application_id");
-  if (!id) return base::fail(id.error());
+  if (!id) return base::fail(words_for_who_may_not_write(id.error(), file));
   if (*id != application_id) return base::fail(file + ": is no store of Sternpost");
   return std::unique_ptr<SqliteReader>(new SqliteReader(std::move(*db)));
 }

@@ -337,6 +337,43 @@ class WithoutDaemon(LabCase):
             file.writelines(lines)
         self.sternpost.start()
 
+    def test_a_path_that_no_daemon_has_begun(self):
+        """The store's head is another log's: nothing is missing, and nothing is vouched for."""
+        self.lmtp(self.good.rcpt)
+        self.assertEqual(self.sternpost.stop(), 0)
+        old = self.sternpost.config
+        new = self.sternpost.path("new.jsonl")
+        self.addCleanup(self.back_to, old)
+        self.sternpost.configure({"log": {**old["log"], "enforcement": new}})
+        status, out, err = self.sternpost.run("audit", "verify")
+        self.assertEqual((status, out), (69, ""), err)
+        os.rename(old["log"]["enforcement"], new)
+        status, out, err = self.sternpost.run("audit", "verify")
+        self.assertEqual(status, 75, err)
+        self.assertIn(": the chain is whole\n", out)
+        self.assertIn(f"the store holds that of {old['log']['enforcement']}, and no daemon has "
+                      "begun this log yet", err)
+        self.sternpost.start()
+        status, out, err = self.sternpost.run("audit", "verify")
+        self.assertEqual((status, err), (0, ""), out)
+
+    def back_to(self, config):
+        """The first path again, with a log of its own."""
+        self.sternpost.stop()
+        self.sternpost.config = config
+        self.sternpost.start()
+
+    def test_somebody_who_may_not_read_the_store(self):
+        self.lmtp(self.good.rcpt)
+        self.assertEqual(self.sternpost.stop(), 0)
+        self.addCleanup(self.sternpost.start)
+        os.chmod(self.sternpost.path("enforcement.jsonl"), 0o644)
+        status, out, err = self.sternpost.run("audit", "verify", user="nobody", group="nogroup",
+                                              extra_groups=[])
+        self.assertEqual(status, 75, out + err)
+        self.assertIn("is not this user's to write, as reading it needs (be root or its owner)",
+                      err)
+
 
 if __name__ == "__main__":
     main()

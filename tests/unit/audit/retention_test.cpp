@@ -299,13 +299,49 @@ TEST_CASE("log: a running log says what retention removed; a new one that it was
 TEST_CASE("stored head: what retention removed, as words of the store") {
   const std::string hash(64, 'b');
   const fs::path file = "/var/log/a folder/enforcement.jsonl";
-  const auto of = [&](const std::string& text) { return removed_from_store(text, file); };
-  CHECK(**of("17:" + hash + " " + file.string()) == Head{17, hash});
-  CHECK(**of("0: " + file.string()) == Head{});
-  CHECK_FALSE((*of("17:" + hash + " /var/log/other.jsonl")).has_value());
-  CHECK_FALSE((*removed_from_store(std::nullopt, file)).has_value());
+  const auto of = [](const std::string& text) { return removed_from_store(text); };
+  CHECK((*of("17:" + hash + " " + file.string()))->last == Head{17, hash});
+  CHECK((*of("17:" + hash + " " + file.string()))->log == file);
+  CHECK((*of("0: " + file.string()))->last == Head{});
+  CHECK_FALSE((*removed_from_store(std::nullopt)).has_value());
   for (const std::string bad : {"", "17", "0:", " ", "17:abc /x", "x:"}) {
     CAPTURE(bad);
     CHECK(of(bad).has_error());
   }
+}
+
+TEST_CASE("retention: a file that cannot be removed is told, and those behind it stay") {
+  Log log;
+  Retention retention(log.options, log.head);
+  REQUIRE(retention.load().has_value());
+  REQUIRE(retention.begin(log.last).has_value());
+  fs::remove(log.first);
+  fs::create_directory(log.first);  // unlink() refuses it, whoever asks
+  const auto expired = retention.expire(after_all, log.last);
+  REQUIRE(expired.has_error());
+  CHECK(expired.error().text.starts_with(log.first.string() + " is past its retention and "));
+  CHECK(fs::exists(log.second));
+}
+
+TEST_CASE("log: its start says where it was before, and not that records are missing") {
+  Folder folder;
+  MemoryHead head;
+  HandClock clock;
+  open_log(folder, head, clock)->stop("test");
+  const auto before = head.get();
+  REQUIRE(before);
+  Folder other;
+  open_log(other, head, clock)->stop("test");
+  const auto lines = records(other.log());
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0]["seq"] == before->seq + 1);
+  CHECK(lines[0]["reason"] ==
+        "up to record " + std::to_string(before->seq) + " the log was " + folder.log().string());
+  Verification result = verify(chain_files(other.log()), head.get());
+  compare_beginning(result, *head.removed(), head.get());
+  CHECK_FALSE(result.bad);
+  CHECK_FALSE(result.beginning);
+  // And from then on that is where it is.
+  open_log(other, head, clock)->stop("test");
+  CHECK(records(other.log())[2]["reason"].is_null());
 }

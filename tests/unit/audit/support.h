@@ -77,24 +77,22 @@ class MemoryHead final : public audit::ChainHead {
     head_ = head;
     return {};
   }
-  base::Result<std::optional<audit::Head>, base::Error> load_removed(
-      const std::filesystem::path& file) override {
+  base::Result<std::optional<audit::Removed>, base::Error> load_removed() override {
     const std::lock_guard lock(mutex_);
     if (fails) return base::fail("the store is away");
-    return file == removed_of_ ? removed_ : std::nullopt;
+    return removed_;
   }
-  base::Result<void, base::Error> save_removed(const std::filesystem::path& file,
-                                               const audit::Head& removed) override {
+  base::Result<void, base::Error> save_removed(const audit::Removed& removed) override {
     const std::lock_guard lock(mutex_);
     if (fails) return base::fail("the store is away");
-    removed_of_ = file;
     removed_ = removed;
     if (on_removed) on_removed();
     return {};
   }
   std::optional<audit::Head> removed() {
     const std::lock_guard lock(mutex_);
-    return removed_;
+    if (!removed_) return std::nullopt;
+    return removed_->last;
   }
   void forget_removed() {
     const std::lock_guard lock(mutex_);
@@ -114,8 +112,7 @@ class MemoryHead final : public audit::ChainHead {
  private:
   std::mutex mutex_;
   std::optional<audit::Head> head_;
-  std::filesystem::path removed_of_;
-  std::optional<audit::Head> removed_;
+  std::optional<audit::Removed> removed_;
 };
 
 inline std::string slurp(const std::filesystem::path& file) {
