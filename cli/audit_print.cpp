@@ -4,9 +4,9 @@
 #include <ostream>
 
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "cli/csv.h"
 #include "cli/print.h"
-#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -66,9 +66,9 @@ class Csv final : public RecordPrinter {
     for (std::size_t i = 0; i < audit::record_keys.size(); ++i) {
       const std::string_view raw = members.raw(i);
       const auto text = members.text(i);
-      cells.push_back(text            ? tlsrpt::without_controls(*text)
+      cells.push_back(text            ? base::without_controls(*text)
                       : raw == "null" ? std::string()
-                                      : tlsrpt::without_controls(raw));
+                                      : base::without_controls(raw));
     }
     out_ << csv_line(cells);
   }

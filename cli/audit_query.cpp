@@ -7,11 +7,11 @@
 #include "audit/log_files.h"
 #include "audit/query.h"
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "cli/audit_print.h"
 #include "cli/configured.h"
 #include "cli/when.h"
 #include "tlsrpt/result.h"
-#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -68,12 +68,12 @@ class Reading {
     if (!line.cut && line.text.starts_with("{\"time\":\"") && line.text.ends_with('}')) return;
     if (!line.cut && line.ended && members_.read(line.text) && audit::link_of(members_)) return;
     if (++foreign_ > told_at_most) return;
-    terminal_.err << tlsrpt::without_controls(name) << ':' << line.number << ": no record\n";
+    terminal_.err << base::without_controls(name) << ':' << line.number << ": no record\n";
   }
 
   void unreadable(const std::string& why) {
     unreadable_ = true;
-    terminal_.err << tlsrpt::without_controls(why) << '\n';
+    terminal_.err << base::without_controls(why) << '\n';
   }
 
   audit::Matcher matcher_;

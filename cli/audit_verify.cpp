@@ -5,9 +5,9 @@
 
 #include "audit/stored_head.h"
 #include "audit/verify.h"
+#include "base/terminal.h"
 #include "cli/configured.h"
 #include "cli/print.h"
-#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -62,9 +62,9 @@ void print_json(const audit::Verification& result, const Task& task, std::ostrea
 }
 
 void print_text(const audit::Verification& result, const Task& task, std::ostream& out) {
-  if (result.beginning) out << tlsrpt::without_controls(result.beginning->str()) << '\n';
+  if (result.beginning) out << base::without_controls(result.beginning->str()) << '\n';
   if (result.bad) {
-    out << tlsrpt::without_controls(result.bad->str()) << '\n';
+    out << base::without_controls(result.bad->str()) << '\n';
     return;
   }
   if (result.unreadable && result.records == 0) return;  // nothing is whole that was not read
@@ -72,8 +72,8 @@ void print_text(const audit::Verification& result, const Task& task, std::ostrea
       << counted(result.files, "file", "files");
   if (result.records > 0) {
     out << ", " << result.first_seq << " to " << result.head.seq << ", "
-        << tlsrpt::without_controls(result.first_time) << " to "
-        << tlsrpt::without_controls(result.last_time);
+        << base::without_controls(result.first_time) << " to "
+        << base::without_controls(result.last_time);
   }
   out << (result.unreadable ? ": the chain is whole so far" : ": the chain is whole")
       << (result.beginning ? " from there on" : "");
@@ -87,14 +87,14 @@ void print_text(const audit::Verification& result, const Task& task, std::ostrea
 }
 
 void print_notes(const audit::Verification& result, const Task& task, std::ostream& err) {
-  if (result.unreadable) err << tlsrpt::without_controls(*result.unreadable) << '\n';
+  if (result.unreadable) err << base::without_controls(*result.unreadable) << '\n';
   if (result.unreadable && result.records == 0) return;
   if (result.torn) {
-    err << tlsrpt::without_controls(result.torn->str()) << ", and is not judged\n";
+    err << base::without_controls(result.torn->str()) << ", and is not judged\n";
   }
   if (!task.trouble.empty()) {
     err << "what is known of the chain besides the log cannot be had: "
-        << tlsrpt::without_controls(task.trouble) << '\n';
+        << base::without_controls(task.trouble) << '\n';
   }
   if (!task.known) {
     err << "no head is known to compare with: records cut off at the end would not show "
@@ -131,7 +131,7 @@ std::optional<Task> configured_task(const AuditVerify& options, const std::strin
   auto files = audit::LogFiles::of(config->log.enforcement);
   if (files) return Task{std::move(*files), std::move(known), std::move(trouble), config};
   status = exit_unavailable;
-  terminal.err << tlsrpt::without_controls(files.error().text) << '\n';
+  terminal.err << base::without_controls(files.error().text) << '\n';
   if (known) {
     terminal.err << "records 1 to " << known->seq << " were written, and are not there\n";
     status = exit_no;
@@ -170,6 +170,8 @@ void add_audit_verify(CLI::App& audit, AuditVerify& options, std::string& file) 
   command->footer(
       "Prints FILE:LINE of the first bad record, or the head, to be kept elsewhere: a later\n"
       "--head finds what was cut off or written anew even where the store was changed too.\n"
+      "Without FILE, records cut off at the beginning are found, too: the daemon or the store\n"
+      "tells which ones retention removed.\n"
       "Exit status: 0 the chain is whole, 1 it is broken, 69 a file is not there or damaged,\n"
       "75 the known head could not be had, or is older than all that is there.\n"
       "\nExamples:\n"

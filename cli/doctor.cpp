@@ -5,8 +5,8 @@
 #include <ostream>
 
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "cli/print.h"
-#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -37,10 +37,10 @@ void print_text(const std::vector<Finding>& findings, const Terminal& terminal) 
     terminal.out << word;
     if (terminal.out_colour) terminal.out << "\033[0m";
     terminal.out << std::string(9 - word.size(), ' ') << subject << "  "
-                 << tlsrpt::without_controls(one.text) << '\n';
+                 << base::without_controls(one.text) << '\n';
     if (one.remedy.empty()) continue;
     terminal.out << std::string(9 + subject_width + 2, ' ') << "-> "
-                 << tlsrpt::without_controls(one.remedy) << '\n';
+                 << base::without_controls(one.remedy) << '\n';
   }
 }
 

@@ -4,9 +4,9 @@
 #include <ostream>
 
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "cli/configured.h"
 #include "cli/print.h"
-#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -152,7 +152,7 @@ int policy_cache(const PolicyCache& options, const std::string& file, const Term
   if (!config) return exit_config;
   const auto reply = world.policy(*config, request);
   if (!reply) {
-    terminal.err << "policy: " << tlsrpt::without_controls(reply.error().text) << '\n';
+    terminal.err << "policy: " << base::without_controls(reply.error().text) << '\n';
     return reply.error().status;
   }
   return print(options, *reply, terminal);

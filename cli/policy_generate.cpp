@@ -8,12 +8,12 @@
 
 #include "base/encode.h"
 #include "base/limits.h"
+#include "base/terminal.h"
 #include "cli/print.h"
 #include "config/values.h"
 #include "dane/openssl_spki.h"
 #include "policy/publish.h"
 #include "policy/sts_lint.h"
-#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -106,7 +106,7 @@ Made<void> add_tlsa(const PolicyGenerate& options, const std::string& given, con
   if (!digest) return base::fail(Refusal{exit_unavailable, file + ": " + digest.error().text});
   for (const base::Domain& host : hosts) {
     const std::string note = std::string(which) + ", of the " + digest->what + " " + file;
-    to.push_back({host, digest->spki_sha256, tlsrpt::without_controls(note)});
+    to.push_back({host, digest->spki_sha256, base::without_controls(note)});
   }
   return {};
 }
@@ -228,12 +228,12 @@ int policy_generate(const PolicyGenerate& options, const Terminal& terminal, con
   const auto wish = publication_of(options, world);
   if (!wish) {
     const Refusal refusal = wish.error();
-    terminal.err << "policy generate: " << tlsrpt::without_controls(refusal.text) << '\n';
+    terminal.err << "policy generate: " << base::without_controls(refusal.text) << '\n';
     return refusal.status;
   }
   const auto published = policy::publish(*wish);
   if (!published) {
-    terminal.err << "policy generate: " << tlsrpt::without_controls(published.error().text)
+    terminal.err << "policy generate: " << base::without_controls(published.error().text)
                  << '\n';
     return exit_usage;
   }

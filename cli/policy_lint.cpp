@@ -8,9 +8,9 @@
 #include <istream>
 #include <ostream>
 
+#include "base/terminal.h"
 #include "cli/print.h"
 #include "policy/sts_lint.h"
-#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -57,7 +57,7 @@ void print_text(const std::string& name, const std::vector<policy::LintFinding>&
     terminal.out << name << ':';
     if (one.line > 0) terminal.out << one.line << ':' << one.column << ':';
     terminal.out << ' ' << policy::to_string(one.severity) << ": "
-                 << tlsrpt::without_controls(one.text);
+                 << base::without_controls(one.text);
     if (terminal.out_colour) terminal.out << plain;
     terminal.out << '\n';
   }
@@ -91,7 +91,7 @@ int policy_lint(const PolicyLint& options, const Terminal& terminal, std::istrea
   if (options.file == "-") {
     text = read_all(in);
   } else {
-    name = tlsrpt::without_controls(options.file);
+    name = base::without_controls(options.file);
     errno = 0;
     std::error_code ignored;
     const bool folder = std::filesystem::is_directory(options.file, ignored);

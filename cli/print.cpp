@@ -4,7 +4,7 @@
 #include <ostream>
 
 #include "base/encode.h"
-#include "tlsrpt/sum_words.h"
+#include "base/terminal.h"
 
 namespace cli {
 
@@ -33,12 +33,12 @@ Table::Table(std::vector<std::string> titles, std::ostream& out) : out_(out) {
 
 void Table::add(std::vector<std::string> cells) {
   for (std::string& cell : cells) {
-    cell = cell.empty() ? "-" : tlsrpt::without_controls(cell);
+    cell = cell.empty() ? "-" : base::without_controls(cell);
   }
   put({std::move(cells), {}});
 }
 
-void Table::line(std::string text) { put({{}, tlsrpt::without_controls(text)}); }
+void Table::line(std::string text) { put({{}, base::without_controls(text)}); }
 
 void Table::put(Row row) {
   if (flows_) return print(row);
@@ -73,7 +73,7 @@ std::string counted(std::size_t count, const char* one, const char* many) {
 }
 
 std::string text_of(const json& value) {
-  return value.is_string() ? tlsrpt::without_controls(value.get<std::string>()) : std::string();
+  return value.is_string() ? base::without_controls(value.get<std::string>()) : std::string();
 }
 
 std::string in_ascii(const json& value, int indent) {

@@ -6,9 +6,9 @@
 #include <sstream>
 
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "cli/print.h"
 #include "report/composer.h"
-#include "tlsrpt/sum_words.h"
 
 namespace cli {
 
@@ -70,7 +70,7 @@ void print_detail(const tlsrpt::FailureRow& row, std::ostream& to) {
   if (!row.receiving_ip.empty()) out << " [" << row.receiving_ip << "]";
   if (!row.sending_mta_ip.empty()) out << " from " << row.sending_mta_ip;
   if (!row.failure_reason_code.empty()) out << ": " << row.failure_reason_code;
-  to << tlsrpt::without_controls(out.str()) << '\n';
+  to << base::without_controls(out.str()) << '\n';
 }
 
 void print_report(const std::string& domain, const tlsrpt::Report& report, std::ostream& out) {
@@ -80,7 +80,7 @@ void print_report(const std::string& domain, const tlsrpt::Report& report, std::
         << rows.successes << (rows.successes == 1 ? " session" : " sessions") << " succeeded, "
         << rows.failures << " failed\n";
     for (const std::string& line : rows.policy.strings) {
-      out << "    | " << tlsrpt::without_controls(line) << '\n';
+      out << "    | " << base::without_controls(line) << '\n';
     }
     for (const tlsrpt::FailureRow& row : rows.details) print_detail(row, out);
   }
@@ -261,7 +261,7 @@ int report_own(const ReportOwn& options, const std::string& file, const Terminal
   if (!print_errors(loaded, terminal) || !loaded.config) return exit_config;
   const auto reply = world.report(*loaded.config, request);
   if (!reply) {
-    terminal.err << "report: " << tlsrpt::without_controls(reply.error().text) << '\n';
+    terminal.err << "report: " << base::without_controls(reply.error().text) << '\n';
     return reply.error().status;
   }
   if (has_none(options, *reply)) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <ostream>
 
+#include "base/terminal.h"
 #include "tlsrpt/read.h"
 #include "tlsrpt/sum.h"
 #include "tlsrpt/sum_print.h"
@@ -63,7 +64,7 @@ class Reading {
  private:
   void complain(const std::string& name, const std::string& why) {
     // Both may hold what a stranger wrote, and a terminal obeys more than ASCII's controls.
-    terminal_.err << tlsrpt::without_controls(name) << ": " << tlsrpt::without_controls(why)
+    terminal_.err << base::without_controls(name) << ": " << base::without_controls(why)
                   << '\n';
     summing_.add_problem(name, why);
   }

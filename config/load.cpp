@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "config/consistency.h"
 #include "config/nearest.h"
 #include "config/reading.h"
@@ -224,7 +225,7 @@ LoadResult Loader::finish() {
   result.errors = std::move(reading.errors);
   result.warnings = std::move(reading.warnings);
   for (auto* issues : {&result.errors, &result.warnings}) {
-    for (Issue& issue : *issues) issue.text = base::printable(issue.text);
+    for (Issue& issue : *issues) issue.text = base::without_controls(issue.text);
   }
   if (result.errors.empty()) {
     result.config = std::make_shared<const Config>(std::move(reading.config));

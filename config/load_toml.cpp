@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "config/tree.h"
 
 namespace {
@@ -201,10 +202,10 @@ std::string words(const toml::parse_error& error, const std::vector<std::string>
   const std::size_t at = text.find("cannot redefine existing");
   if (at == std::string_view::npos) {
     const bool bare = text.find("could not determine value type") != std::string_view::npos;
-    return "not TOML: " + base::printable(text) + (bare ? " (text stands in quotes)" : "");
+    return "not TOML: " + base::without_controls(text) + (bare ? " (text stands in quotes)" : "");
   }
   std::string name(text.substr(std::min(text.size(), text.find('\''))));
-  std::string out = base::printable(name) + " is set twice: here and ";
+  std::string out = base::without_controls(name) + " is set twice: here and ";
   const auto first = first_definition(text, lines, error.source().begin.line, file);
   if (!first) return out + "before";
   return out + "at " + file + ":" + std::to_string(first->line) + ":" +

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/terminal.h"
 #include "tlsrpt/sum_print.h"
 #include "tlsrpt/sum_words.h"
 
@@ -31,7 +32,7 @@ std::string text(std::string_view from_report) {
     // The first octet of a character that may be cut.
     if (!from_report.empty()) from_report.remove_suffix(1);
   }
-  for (const char c : without_controls(from_report)) {
+  for (const char c : base::without_controls(from_report)) {
     switch (c) {
       case '&': out += "&amp;"; break;
       case '<': out += "&lt;"; break;

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "base/encode.h"
+#include "base/terminal.h"
 #include "tlsrpt/sum_print.h"
 #include "tlsrpt/sum_words.h"
 
@@ -54,7 +55,7 @@ class Printer {
 
   // A reporter's text as one cell. An empty one shows as "-".
   std::string cell(std::string_view text) const {
-    std::string out = text.empty() ? "-" : without_controls(text);
+    std::string out = text.empty() ? "-" : base::without_controls(text);
     if (!style_.unicode && !base::is_ascii(out)) {
       std::string ascii;
       for (const char c : out) {

@@ -18,8 +18,6 @@ std::string share_words(std::uint64_t part, std::uint64_t whole);
 std::string day_words(std::optional<std::chrono::sys_days> day);
 // "2026-11-25 to 2026-11-27 (UTC)", one day alone, or "no date".
 std::string span_words(const Sum& sum);
-// Control characters, also those of Unicode that turn the direction of writing, become '?'.
-std::string without_controls(std::string_view text);
 // One line for people on what a result type means and how to mend it.
 std::string_view meaning_of(std::string_view result_type);
 
