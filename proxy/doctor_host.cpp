@@ -144,26 +144,56 @@ std::vector<Place> files_of(const config::Config& config, const config::Path& co
   return places;
 }
 
+// What is wrong with several places in the same way, told once.
+struct Alike {
+  Use use = Use::folder;
+  int why = 0;
+  std::string what;   // "/a (key), /b (key)"
+  std::string paths;  // "/a /b", for a command
+  std::size_t count = 0;
+};
+
+// In the order of the places.
+std::vector<Alike> alike(const std::vector<Place>& places, const std::vector<int>& answers) {
+  std::vector<Alike> all;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (answers[i] == 0) continue;
+    // A folder, or what is in it: the same to do, but where the folder is not there.
+    const Use use = places[i].use == Use::folder && answers[i] != ENOENT ? Use::written
+                                                                         : places[i].use;
+    auto found = std::ranges::find_if(all, [&](const Alike& one) {
+      return one.use == use && one.why == answers[i];
+    });
+    if (found == all.end()) found = all.insert(all.end(), Alike{use, answers[i], {}, {}, 0});
+    found->what += (found->count > 0 ? ", " : "") + places[i].path + " (" + places[i].key + ")";
+    found->paths += (found->count > 0 ? " " : "") + places[i].path;
+    ++found->count;
+  }
+  return all;
+}
+
 // A folder that is not there yet is made by the daemon or by systemd, where the one above allows.
-Finding judge_place(const Place& place, int why, const std::string& who, bool as_service) {
-  const std::string what = place.path + " (" + place.key + ")";
+Finding judge_places(const Alike& wrong, const std::string& who, bool as_service) {
   const std::string owner = as_service ? who : "USER";
-  if (is_file(place)) {
-    std::string todo = place.use == Use::secret ? "chgrp " + owner + " " + place.path +
-                                                      " && chmod 640 " + place.path
-                                                : "chmod a+r " + place.path;
-    todo += ", and let " + owner + " enter the directories above it";
-    return {"files", Health::fail, what + " cannot be read by " + who + ": " + std::strerror(why),
+  const std::string why = std::strerror(wrong.why);
+  if (wrong.use == Use::read || wrong.use == Use::secret) {
+    std::string todo = wrong.use == Use::secret ? "chgrp " + owner + " " + wrong.paths +
+                                                      " && chmod 640 " + wrong.paths
+                                                : "chmod a+r " + wrong.paths;
+    todo += std::string(", and let ") + owner + " enter the directories above " +
+            (wrong.count > 1 ? "them" : "it");
+    return {"files", Health::fail, wrong.what + " cannot be read by " + who + ": " + why,
             std::move(todo)};
   }
-  if (why == ENOENT && place.use == Use::folder) {
-    return {"directories", Health::warn, what + " is not there",
-            "systemd or the package makes it at start; else: install -d -o " + owner + " " +
-                place.path};
+  if (wrong.why == ENOENT && wrong.use == Use::folder) {
+    return {"directories", Health::warn,
+            wrong.what + (wrong.count > 1 ? " are not there" : " is not there"),
+            "systemd or the package makes " + std::string(wrong.count > 1 ? "them" : "it") +
+                " at start; else: install -d -o " + owner + " " + wrong.paths};
   }
-  return {"directories", Health::fail, what + " cannot be written by " + who + ": " +
-                                           std::strerror(why),
-          "chown " + owner + " " + place.path + ", or look at the mount and its rights"};
+  return {"directories", Health::fail,
+          wrong.what + " cannot be written by " + who + ": " + why,
+          "chown " + owner + " " + wrong.paths + ", or look at the mount and its rights"};
 }
 
 // Who is asked for, and whether his answers are the daemon's.
@@ -195,8 +225,8 @@ void judge_space(std::vector<Finding>& findings, const Place& place) {
                       "make room: a full disk defers all mail (log.on_failure)"});
 }
 
-// Each place that is wrong; before them, how many are not.
-void judge_places(std::vector<Finding>& findings, const std::vector<Place>& places,
+// What is wrong; before it, how many places are not.
+void ask_for_places(std::vector<Finding>& findings, const std::vector<Place>& places,
                   const Who& who, const std::string& user, const char* subject,
                   const char* verb) {
   const std::vector<int> answers = ask_as(who.account, places);
@@ -222,11 +252,10 @@ void judge_places(std::vector<Finding>& findings, const std::vector<Place>& plac
                         ""});
   }
   for (std::size_t i = 0; i < places.size(); ++i) {
-    if (answers[i] == 0) {
-      judge_space(findings, places[i]);
-      continue;
-    }
-    findings.push_back(judge_place(places[i], answers[i], who.words, who.as_service));
+    if (answers[i] == 0) judge_space(findings, places[i]);
+  }
+  for (const Alike& one : alike(places, answers)) {
+    findings.push_back(judge_places(one, who.words, who.as_service));
   }
 }
 
@@ -248,9 +277,9 @@ std::vector<Finding> examine_rights(const config::Config& config,
                         make + ", --user root says that the daemon runs as root"});
   }
   const std::vector<Place> places = places_of(config);
-  judge_places(findings, places, who, user, "directories", "write");
+  ask_for_places(findings, places, who, user, "directories", "write");
   const std::vector<Place> files = files_of(config, questions.config_file);
-  if (!files.empty()) judge_places(findings, files, who, user, "files", "read");
+  if (!files.empty()) ask_for_places(findings, files, who, user, "files", "read");
   return findings;
 }
 

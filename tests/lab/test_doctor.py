@@ -173,6 +173,12 @@ class Doctor(LabCase):
     def test_directories(self):
         self.assertEqual(self.health("directories", "fail", "cannot be written by nobody",
                                      user="nobody"), 1)
+        _, found = self.doctor(user="nobody")
+        wrong = [x for x in found["directories"] if x["health"] == "fail"]
+        self.assertEqual(len(wrong), 1)     # one line, however many there are
+        self.assertIn("(log.enforcement), ", wrong[0]["text"])
+        self.assertIn(" (store.url)", wrong[0]["text"])
+        self.assertRegex(wrong[0]["remedy"], r"^chown nobody /\S+ /\S+.*, or look at")
         self.assertEqual(self.health("directories", "fail", "there is no user nosuchuser",
                                      user="nosuchuser"), 1)
 
