@@ -6,7 +6,8 @@
 //     connections=N      at once
 //     messages=N         altogether
 //     size=OCTETS        of one message
-//     domains=N          recipients go to user@dK.bench.example, K = 0 … N-1 in turn
+//     domains=N          recipients go to user@dK.ZONE, K = 0 … N-1 in turn
+//     zone=ZONE          bench.example where it is not given
 //     tls=none|full|resumed|reuse   towards the target; `none` for a relay, the others are the bare
 //                        client: a full handshake, a resumed one, or an open connection for each
 //     reconnect=0|1      a connection of its own for each message (relay; default 0)
@@ -167,12 +168,13 @@ asio::awaitable<void> worker(asio::io_context& io, long number) {
   const std::string tls = bench.get("tls", "none");
   const bool reconnect = bench.number("reconnect", 0) == 1 || tls == "full" || tls == "resumed";
   const long domains = bench.number("domains", 1);
+  const std::string zone = bench.get("zone", "bench.example");
   Client client(io);
   std::size_t open_target = 0;
   while (bench.started < bench.to_send) {
     const long n = bench.started++;
     const auto k = static_cast<std::size_t>((tls == "reuse" ? number : n) % domains);
-    const std::string domain = "d" + std::to_string(k) + ".bench.example";
+    const std::string domain = "d" + std::to_string(k) + "." + zone;
     const std::size_t target = bench.targets.size() > 1 ? k % bench.targets.size() : 0;
     Clock::time_point start = Clock::now();
     if (bench.interval > 0) {
