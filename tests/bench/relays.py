@@ -7,7 +7,9 @@ MODES: "full": every message has a full handshake (the MX gives no tickets, noth
 
 import os
 import re
+import shutil
 
+import filled
 from lab import exim, postfix, procs
 from lab.procs import LabError
 from lab.sternpost import Sternpost as Instance
@@ -25,6 +27,11 @@ class Bare:
 
     def __init__(self, world, mode):
         self.world, self.mode = world, mode
+
+    @staticmethod
+    def installed():
+        """Whether it is there."""
+        return True
 
     def options(self):
         """Where bench_load goes."""
@@ -57,6 +64,11 @@ class Sternpost:
             config.setdefault(section, {}).update(keys)
         self.instance = Instance(world.lab.path(f"sternpost-{number}"), world.lab, config)
 
+    @staticmethod
+    def installed():
+        """Whether it is there."""
+        return True
+
     def options(self):
         """Where bench_load goes."""
         return {"target": self.smtp}
@@ -65,6 +77,12 @@ class Sternpost:
     def pid(self):
         """The process."""
         return self.instance.pid
+
+    def fill(self, policies):
+        """Puts (domain, MX host) of enforce policies into its store, before it starts."""
+        self.instance.start()
+        self.instance.stop()            # it has made its store
+        filled.fill(self.instance.path("state", "state.db"), policies)
 
     def start(self):
         """Starts it."""
@@ -137,6 +155,11 @@ class Postfix:
         if mode != "full":
             settings["smtp_tls_session_cache_database"] = "btree:${data_directory}/scache"
         self.instance = _Instance(directory, "relay.lab", [self.address], settings, workers=100)
+
+    @staticmethod
+    def installed():
+        """Whether it is there."""
+        return bool(shutil.which("postfix"))
 
     def options(self):
         """Where bench_load goes."""
@@ -211,6 +234,14 @@ begin retry
 """
         self.instance = exim.Exim(world.lab.path(f"exim-{number}"), "relay.lab", self.address,
                                   config)
+
+    @staticmethod
+    def installed():
+        """Whether it is there."""
+        try:
+            return bool(exim.binary())
+        except LabError:
+            return False
 
     def options(self):
         """Where bench_load goes."""

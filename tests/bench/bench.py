@@ -1,0 +1,89 @@
+"""Runs items, interleaved, in rounds, each with the relays it is measured with."""
+
+import sys
+
+import relays
+from lab.procs import LabError
+from world import DOMAINS, FEW
+
+KINDS = {x.kind: x for x in (relays.Bare, relays.Sternpost, relays.Postfix, relays.Exim)}
+
+
+class Bench:
+    """Runs items. `seconds`: about how long one measurement should last."""
+
+    def __init__(self, world, rounds, seconds):
+        self.world, self.rounds, self.seconds = world, rounds, seconds
+        self.relays, self.there, self.figures, self.errors = {}, {}, {}, {}
+
+    def relay(self, kind, mode, item):
+        """The running relay of a kind for a mode; started, warmed and proved at its first use."""
+        sessions = getattr(item, "sessions", 0)
+        key = kind, mode, item.name if item.fresh else None
+        if key not in self.relays:
+            made = KINDS[kind]
+            if kind in ("postfix", "exim") and not any(k[0] == kind for k in self.relays):
+                self._prove(made)
+            relay = made(self.world, mode, **({"sessions": sessions} if sessions and
+                                              kind == "postfix" else {}))
+            relay.start()
+            if relay.pid and not item.fresh:
+                self.world.warm(relay, DOMAINS)
+                if kind == "sternpost":
+                    relay.prove()
+            self.relays[key] = relay
+        return self.relays[key]
+
+    def _prove(self, made):
+        """Another instance, which logs what the measured ones do not, shows that it verifies."""
+        proof = made(self.world, "full", proof=True)
+        proof.start()
+        self.world.warm(proof, FEW)
+        proof.prove()
+        proof.stop()
+
+    def run(self, items):
+        """{item name: {kind: [figures of each round]}}."""
+        for number in range(self.rounds):
+            for mode in relays.MODES:
+                wanted = [x for x in items if x.mode == mode]
+                if wanted:
+                    self._round(number, mode, wanted)
+        return self.figures
+
+    def _round(self, number, mode, items):
+        self.world.new_sink(tickets=mode != "full")
+        warm = set()
+        for item in items:
+            kinds = [k for k in item.kinds if self._installed(k)]
+            turn = number % len(kinds)
+            for kind in kinds[turn:] + kinds[:turn]:
+                if (item.name, kind) in self.errors:
+                    continue
+                try:
+                    told = self._one(item, kind, warm)
+                except LabError as error:
+                    self.errors[item.name, kind] = told = str(error)
+                    self.world.new_sink(tickets=mode != "full")     # nothing late may be counted
+                print(f"{number + 1}/{self.rounds} {item.name:<20} {kind:<10} {told}",
+                      file=sys.stderr, flush=True)
+
+    def _one(self, item, kind, warm):
+        """One measurement, kept; its figures as text."""
+        before = self.figures.setdefault(item.name, {}).setdefault(kind, [])
+        relay = self.relay(kind, item.mode, item)
+        if relay.pid and (kind, item.mode) not in warm and not item.fresh:
+            self.world.warm(relay, item.domains)
+            warm.add((kind, item.mode))
+        try:
+            got = item.measure(self, relay, before[-1] if before else None)
+        finally:
+            if item.fresh:
+                relay.stop()
+        before.append(got)
+        return ", ".join(f"{k} {v:.4g}" for k, v in got.items())
+
+    def _installed(self, kind):
+        if kind not in self.there:
+            self.there[kind] = KINDS[kind].installed()
+        return self.there[kind]

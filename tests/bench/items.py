@@ -1,0 +1,213 @@
+"""What can be measured: a class for each kind of work. Which of it is a row stands in work.py.
+
+An item's measure() takes the Bench, the running relay and what the relay's measurement before gave
+(None in the first round), and returns a dict of figures.
+"""
+
+import concurrent.futures
+import socket
+import time
+from dataclasses import dataclass
+
+import filled
+import measure
+import relays
+from lab.procs import LabError
+from world import FEW
+
+KIB, MIB = 1024, 1024 * 1024
+# Messages a second that a first round expects, by program and mode, at 4 KiB and at 1 MiB; later
+# rounds take what was measured.
+EXPECTED = {
+    "bare": {"full": (1400, 350), "resumed": (2600, 500), "reuse": (30000, 800)},
+    "sternpost": {"full": (800, 250), "resumed": (1400, 300), "reuse": (6000, 400)},
+    "postfix": {"full": (450, 110), "resumed": (450, 110), "reuse": (600, 90)},
+    "exim": {"full": (600, 100), "resumed": (600, 100), "reuse": (600, 100)},
+}
+ALL = ("bare", "sternpost", "postfix", "exim")
+LARGE = 100 * MIB - 16 * KIB        # with its header it is still below 100 MiB
+
+
+@dataclass
+class Item:
+    """What every item says of itself. kinds: whom it is measured with."""
+
+    name: str
+    title: str
+    mode: str = "reuse"
+    kinds: tuple = ALL
+    domains: int = FEW
+    quick: bool = False
+    fresh = False                   # measured with a relay of its own, which ends with it
+
+
+@dataclass
+class Throughput(Item):
+    """Messages as fast as they go."""
+
+    size: int = 4 * KIB
+    connections: int = 20
+    protocol: str = "smtp"
+
+    def measure(self, bench, relay, last):
+        """Rate, CPU seconds per 1,000 messages, handshakes per message."""
+        small, large = EXPECTED[relay.kind][self.mode]
+        rate = last["rate"] if last else (small if self.size < MIB else large)
+        count = int(min(60000, max(2 * self.connections, rate * bench.seconds)))
+        if last is None and self.connections == 1:
+            count = max(20, count // 2)
+        options = {"connections": self.connections, "messages": count, "size": self.size,
+                   "domains": self.domains}
+        if self.protocol == "lmtp":
+            options.update(target=relay.lmtp, protocol="lmtp")
+        world = bench.world
+        before = world.sink.counts()
+        cpu = measure.cpu(relay.pid) if relay.pid else 0
+        begin = time.monotonic()
+        told = world.load(relay, **options)
+        seconds = told["seconds"]
+        if not relay.synchronous:
+            world.arrived(before["messages"] + count, relay)
+            seconds = time.monotonic() - begin
+            time.sleep(0.05)                # it still removes its queue files
+        cpu = measure.cpu(relay.pid) - cpu if relay.pid else told["cpu"]
+        after = world.sink.counts()
+        if after["messages"] - before["messages"] != count:
+            raise LabError(f"{relay.name}: {count} sent, {before} before, {after} after")
+        return {"rate": count / seconds, "cpu": cpu * 1000 / count,
+                "full": (after["full"] - before["full"]) / count,
+                "resumed": (after["resumed"] - before["resumed"]) / count}
+
+
+@dataclass
+class Latency(Item):
+    """20 messages a second: until the reply to the final dot, and until the MX has the message."""
+
+    def measure(self, bench, relay, _):
+        """Milliseconds."""
+        world = bench.world
+        count = max(20, int(20 * bench.seconds * 3))
+        before = world.sink.counts()["messages"]
+        # The first message of each connection is not the steady state: sent before, apart.
+        world.load(relay, connections=4, messages=2 * FEW, domains=FEW)
+        world.arrived(before + 2 * FEW, relay)
+        world.sink.ask("XRST")
+        told = world.load(relay, connections=4, messages=count, domains=FEW, rate=20)
+        world.arrived(count, relay)
+        counts = world.sink.counts()
+        out = {"mx_p50": counts["p50_us"] / 1000, "mx_p99": counts["p99_us"] / 1000}
+        if relay.synchronous:
+            out.update(p50=told["p50_ms"], p99=told["p99_ms"])
+        return out
+
+
+class Idle:
+    """Client sessions behind their EHLO, doing nothing."""
+
+    def __init__(self, target, count):
+        host, _, port = target.rpartition(":")
+        self.address, self.sockets = (host, int(port)), []
+        try:
+            while len(self.sockets) < count:
+                self._open(min(50, count - len(self.sockets)))
+        except OSError as error:
+            self.close()
+            raise LabError(f"idle session {len(self.sockets)} of {count}: {error}") from None
+
+    def _open(self, count):
+        fresh = [socket.create_connection(self.address, 30) for _ in range(count)]
+        self.sockets += fresh
+        for say in (None, b"EHLO idle\r\n"):
+            for sock in fresh:
+                if say:
+                    sock.sendall(say)
+            for sock in fresh:
+                self._reply(sock)
+
+    @staticmethod
+    def _reply(sock):
+        text = b""
+        while not (text.endswith(b"\n") and text.splitlines()[-1][3:4] == b" "):
+            got = sock.recv(4096)
+            if not got or text[:1] == b"4":
+                raise LabError(f"an idle session got {text + got}")
+            text += got
+
+    def close(self):
+        """The end of all."""
+        for sock in self.sockets:
+            sock.close()
+
+
+def peak_memory(world, relay, pause, **options):
+    """Sends messages; the most that the relay's memory was, by looks `pause` seconds apart."""
+    before, peak = world.sink.counts()["messages"], measure.memory(relay.pid)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        sender = pool.submit(world.load, relay, **options)
+        while not sender.done():
+            peak = max(peak, measure.memory(relay.pid))
+            time.sleep(pause)
+    sender.result()
+    world.arrived(before + options["messages"], relay)
+    return peak
+
+
+@dataclass
+class Memory(Item):
+    """Memory of a fresh relay's processes after one message to each domain; measured once."""
+
+    sessions: int = 0
+    body: int = 0
+    fresh = True
+
+    def measure(self, bench, relay, last):
+        """{"memory": MB}."""
+        if last:
+            return last
+        bench.world.warm(relay, FEW, connections=1)
+        if self.body:
+            return {"memory": peak_memory(bench.world, relay, 0.005, connections=1, messages=3,
+                                          size=self.body, domains=2) / 1e6}
+        idle = Idle(relay.options()["target"], self.sessions)
+        try:
+            return {"memory": measure.memory(relay.pid) / 1e6}
+        finally:
+            idle.close()
+
+
+@dataclass
+class ManyBodies(Item):
+    """Large messages all at once: what the relay's memory grows by, at its peak; measured once."""
+
+    messages: int = 100
+    body: int = LARGE
+
+    def measure(self, bench, relay, last):
+        """{"memory": MB above that before}."""
+        if last:
+            return last
+        before = measure.memory(relay.pid)
+        peak = peak_memory(bench.world, relay, 0.05, connections=self.messages,
+                           messages=self.messages, size=self.body, domains=FEW)
+        return {"memory": (peak - before) / 1e6}
+
+
+@dataclass
+class Cached(Item):
+    """A start with many policies in the store, and the memory then; measured once."""
+
+    policies: int = 100000
+
+    def measure(self, bench, _, last):
+        """{"start": seconds, "memory": MB}."""
+        if last:
+            return last
+        relay = relays.Sternpost(bench.world, self.mode)
+        relay.fill(filled.own(self.policies, "bench.example"))
+        begin = time.monotonic()
+        relay.start()
+        seconds = time.monotonic() - begin
+        try:
+            return {"start": seconds, "memory": measure.memory(relay.pid) / 1e6}
+        finally:
+            relay.stop()
