@@ -2,11 +2,13 @@
 
 import sys
 
+import nginx
 import relays
 from lab.procs import LabError
 from world import DOMAINS, FEW
 
-KINDS = {x.kind: x for x in (relays.Bare, relays.Sternpost, relays.Postfix, relays.Exim)}
+KINDS = {x.kind: x for x in (relays.Bare, relays.Sternpost, relays.Postfix, relays.Exim,
+                             nginx.Nginx)}
 
 
 class Bench:
@@ -56,7 +58,7 @@ class Bench:
         warm = set()
         for item in items:
             kinds = [k for k in item.kinds if self._installed(k)]
-            turn = number % len(kinds)
+            turn = number % max(1, len(kinds))
             for kind in kinds[turn:] + kinds[:turn]:
                 if (item.name, kind) in self.errors:
                     continue

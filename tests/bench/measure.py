@@ -90,7 +90,7 @@ def machine():
         name, _, version = line.partition(" ")
         packages[name] = version
     wanted = ["libssl3", "libunbound8", "libsqlite3-0", "libboost1.81-dev", "libboost1.74-dev",
-              "postfix", "unbound", "g++"]
+              "postfix", "nginx", "unbound", "g++"]
     return [f"{os.cpu_count()} cores, {model}, {total:.0f} GiB",
             f"{_first('sh', '-c', '. /etc/os-release; echo $PRETTY_NAME')}, "
             f"Linux {platform.release()}",

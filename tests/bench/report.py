@@ -4,7 +4,8 @@ import datetime
 import os
 
 COLUMNS = (("bare", "bare TLS client"), ("sternpost", "Sternpost"), ("postfix", "Postfix"),
-           ("exim", "Exim"))
+           ("exim", "Exim"), ("nginx", "nginx, plain text"))
+PEERS = (("bare", "bare"), ("postfix", "Postfix"), ("exim", "Exim"), ("nginx", "nginx"))
 BEGIN, END = "<!-- written by tests/bench/run --write -->", "<!-- end -->"
 LEGEND = """\
 Messages: messages a second · CPU seconds of the program per 1,000 messages · handshakes per message
@@ -65,7 +66,7 @@ def _rows(item, relays):
 
 def table(items, medians, errors):
     """The table, as Markdown with aligned columns. errors: {(item name, kind): why}."""
-    lines = [["work", *(title for _, title in COLUMNS), "to bare", "to Postfix", "to Exim"]]
+    lines = [["work", *(title for _, title in COLUMNS), *(f"to {short}" for _, short in PEERS)]]
     for item in items:
         relays = {k: v for k, v in medians.get(item.name, {}).items()
                   if (item.name, k) not in errors}
@@ -77,7 +78,7 @@ def table(items, medians, errors):
                 failed = (item.name, kind) in errors
                 line.append("failed" if failed else
                             (cell(relays[kind]) if kind in relays else None) or "–")
-            for kind in ("bare", "postfix", "exim"):
+            for kind, _ in PEERS:
                 both = kind in relays and "sternpost" in relays
                 line.append(compare(relays["sternpost"], relays[kind]) if both else "–")
             lines.append(line)
