@@ -5,7 +5,7 @@ import sys
 import nginx
 import relays
 from lab.procs import LabError
-from world import DOMAINS, FEW
+from world import DOMAINS, FEW, MANY, MANY_ZONE
 
 KINDS = {x.kind: x for x in (relays.Bare, relays.Sternpost, relays.Postfix, relays.Exim,
                              nginx.Nginx)}
@@ -20,21 +20,29 @@ class Bench:
 
     def relay(self, kind, mode, item):
         """The running relay of a kind for a mode; started, warmed and proved at its first use."""
-        sessions = getattr(item, "sessions", 0)
-        key = kind, mode, item.name if item.fresh else None
+        key = kind, mode, item.zone, item.name if item.fresh else None
         if key not in self.relays:
             made = KINDS[kind]
             if kind in ("postfix", "exim") and not any(k[0] == kind for k in self.relays):
                 self._prove(made)
+            sessions = getattr(item, "sessions", 0)
             relay = made(self.world, mode, **({"sessions": sessions} if sessions and
                                               kind == "postfix" else {}))
+            if item.zone == MANY_ZONE:
+                relay.fill(self.world.many_policies())
             relay.start()
             if relay.pid and not item.fresh:
-                self.world.warm(relay, DOMAINS)
+                self._warm_all(relay, item.zone)
                 if kind == "sternpost":
                     relay.prove()
             self.relays[key] = relay
         return self.relays[key]
+
+    def _warm_all(self, relay, zone):
+        if zone == MANY_ZONE:
+            self.world.warm(relay, MANY, 20, zone)
+        else:
+            self.world.warm(relay, DOMAINS)
 
     def _prove(self, made):
         """Another instance, which logs what the measured ones do not, shows that it verifies."""
@@ -74,9 +82,11 @@ class Bench:
         """One measurement, kept; its figures as text."""
         before = self.figures.setdefault(item.name, {}).setdefault(kind, [])
         relay = self.relay(kind, item.mode, item)
-        if relay.pid and (kind, item.mode) not in warm and not item.fresh:
-            self.world.warm(relay, item.domains)
-            warm.add((kind, item.mode))
+        key = kind, item.mode, item.zone
+        if relay.pid and key not in warm and not item.fresh:
+            # The MX is a new process; what the relay knows of the domains is still warm.
+            self.world.warm(relay, min(item.domains, DOMAINS), zone=item.zone)
+            warm.add(key)
         try:
             got = item.measure(self, relay, before[-1] if before else None)
         finally:

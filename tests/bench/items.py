@@ -13,7 +13,7 @@ import filled
 import measure
 import relays
 from lab.procs import LabError
-from world import FEW
+from world import FEW, OWN_ZONE
 
 KIB, MIB = 1024, 1024 * 1024
 # Messages a second that a first round expects, by program and mode, at 4 KiB and at 1 MiB; later
@@ -30,7 +30,7 @@ LARGE = 100 * MIB - 16 * KIB        # with its header it is still below 100 MiB
 
 @dataclass
 class Item:
-    """What every item says of itself. kinds: whom it is measured with."""
+    """What every item says of itself. kinds: whom it is measured with; none: it is computed."""
 
     name: str
     title: str
@@ -38,6 +38,9 @@ class Item:
     kinds: tuple = ()
     domains: int = FEW
     quick: bool = False
+    targets: tuple = ()             # of Target; one whose figure was not measured says nothing
+    zone: str = OWN_ZONE
+    more: bool = False              # only with --all
     fresh = False                   # measured with a relay of its own, which ends with it
 
 
@@ -48,19 +51,24 @@ class Throughput(Item):
     size: int = 4 * KIB
     connections: int = 20
     protocol: str = "smtp"
+    each: int = 2                   # messages at least, of a connection
 
     def measure(self, bench, relay, last):
         """Rate, CPU seconds per 1,000 messages, handshakes per message."""
         small, large = EXPECTED[relay.kind][self.mode]
         rate = last["rate"] if last else (small if self.size < MIB else large)
-        count = int(min(60000, max(2 * self.connections, rate * bench.seconds)))
+        count = int(min(60000, max(self.each * self.connections, rate * bench.seconds)))
         if last is None and self.connections == 1:
             count = max(20, count // 2)
+        count = max(count, self.domains)        # each of them at least once
         options = {"connections": self.connections, "messages": count, "size": self.size,
-                   "domains": self.domains}
+                   "domains": self.domains, "zone": self.zone}
         if self.protocol == "lmtp":
             options.update(target=relay.lmtp, protocol="lmtp")
         world = bench.world
+        if self.mode == "reuse" and relay.pid and self.connections > 20:
+            # The relay opens more connections to the MXs than it had: not the steady state.
+            world.warm(relay, self.domains, self.connections, messages=2 * self.connections)
         before = world.sink.counts()
         cpu = measure.cpu(relay.pid) if relay.pid else 0
         begin = time.monotonic()
@@ -212,3 +220,34 @@ class Cached(Item):
             return {"start": seconds, "memory": measure.memory(relay.pid) / 1e6}
         finally:
             relay.stop()
+
+
+@dataclass
+class Plan(Item):
+    """What a message costs before it goes out where everything is known of its domain."""
+
+    rounds: int = 2000
+
+    def measure(self, bench, *_):
+        """{"plan_us", "allocations", "libunbound_us"} of one plan, as bench_plan prints them."""
+        relay = relays.Sternpost(bench.world, self.mode)
+        relay.start()
+        relay.stop()                        # its configuration and its store stay
+        domains = [x.name for x in bench.world.domains[:self.domains]]
+        return bench.world.told("bench_plan", relay.instance.config_file, self.rounds, *domains)
+
+
+@dataclass
+class Growth(Item):
+    """CPU per message of one row divided by that of another. ratios: (figure, row, row) of each."""
+
+    ratios: tuple = ()
+
+    def computed(self, medians):
+        """Its figures, from those of all rows."""
+        out = {}
+        for figure, above, below in self.ratios:
+            pair = [medians.get(x, {}).get("sternpost", {}).get("cpu") for x in (above, below)]
+            if all(pair):
+                out[figure] = pair[0] / pair[1]
+        return {"sternpost": out} if out else {}

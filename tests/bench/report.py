@@ -3,15 +3,18 @@
 import datetime
 import os
 
+from items import Growth
+from target import NAMES
+
 COLUMNS = (("bare", "bare TLS client"), ("sternpost", "Sternpost"), ("postfix", "Postfix"),
            ("exim", "Exim"), ("nginx", "nginx, plain text"))
-PEERS = (("bare", "bare"), ("postfix", "Postfix"), ("exim", "Exim"), ("nginx", "nginx"))
+PEERS = ("bare", "postfix", "exim", "nginx")
 BEGIN, END = "<!-- written by tests/bench/run --write -->", "<!-- end -->"
 LEGEND = """\
 Messages: messages a second · CPU seconds of the program per 1,000 messages · handshakes per message
 (full, and after + resumed). Latency: p50 (p99) in milliseconds. Memory: MB, proportional set size
-of all processes. The last columns compare Sternpost with the others in the same row: rate to rate,
-memory to memory, and for latency what it adds (p50, p99)."""
+of all processes. The columns "to …" compare Sternpost with the others in the same row: rate to rate,
+memory to memory, and for latency what it adds (p50, p99); the last one says what it is to reach."""
 
 
 def _handshakes(figures):
@@ -46,42 +49,70 @@ def _latency(prefix):
     return cell, compare
 
 
+def _plain(key, places=None):
+    def cell(figures):
+        value = figures[key]
+        return f"{value:,.{(1 if value < 100 else 0) if places is None else places}f}"
+    return cell
+
+
+def _by(key):
+    return lambda mine, other: _ratio(mine[key], other[key])
+
+
 def _rows(item, relays):
-    """(title, cell, compare) of each table row that an item makes."""
+    """(title, figures that it shows, cell, compare) of each table row that an item makes."""
     figures = next(iter(relays.values()))
     if "rate" in figures:
-        yield item.title, _throughput, lambda a, b: _ratio(a["rate"], b["rate"])
+        yield item.title, ("rate", "cpu"), _throughput, _by("rate")
+    elif "plan_us" in figures:
+        title = f"{item.title}, µs · allocations (libunbound: {figures['libunbound_us']:.0f} µs)"
+        yield (title, ("plan_us", "allocations"),
+               lambda f: f"{f['plan_us']:.1f} · {f['allocations']:.1f}", None)
+    elif isinstance(item, Growth):
+        for key in figures:
+            yield f"{item.title}: {key}", (key,), lambda f, k=key: _ratio(f[k], 1), None
     elif "start" in figures:
-        yield (item.title + ": start, s", lambda f: f"{f['start']:.2f}",
-               lambda a, b: _ratio(a["start"], b["start"]))
-        yield (item.title + ": memory", lambda f: f"{f['memory']:,.1f}",
-               lambda a, b: _ratio(a["memory"], b["memory"]))
+        yield item.title + ": start, s", ("start",), _plain("start", 2), _by("start")
+        yield item.title + ": memory", ("memory",), _plain("memory"), _by("memory")
     elif "memory" in figures:
-        yield (item.title, lambda f: f"{f['memory']:,.{1 if f['memory'] < 100 else 0}f}",
-               lambda a, b: _ratio(a["memory"], b["memory"]))
+        yield item.title, ("memory",), _plain("memory"), _by("memory")
     else:
-        yield (item.title + ": to the reply", *_latency(""))
-        yield (item.title + ": to the MX", *_latency("mx_"))
+        yield (item.title + ": to the reply", ("p50", "p99"), *_latency(""))
+        yield (item.title + ": to the MX", ("mx_p50", "mx_p99"), *_latency("mx_"))
+
+
+def _targets(item, shown, relays):
+    texts = [x.text(relays) for x in item.targets if x.figure in shown]
+    return "; ".join(x for x in texts if x) or "–"
+
+
+def _lines(item, relays, errors):
+    """The table rows of an item, as lists of cells."""
+    for title, shown, cell, compare in _rows(item, relays):
+        line = [title]
+        for kind, _ in COLUMNS:
+            failed = (item.name, kind) in errors
+            line.append("failed" if failed else
+                        (cell(relays[kind]) if kind in relays else None) or "–")
+        for kind in PEERS:
+            both = kind in relays and "sternpost" in relays
+            line.append(compare(relays["sternpost"], relays[kind]) if both else "–")
+        yield line + [_targets(item, shown, relays)]
 
 
 def table(items, medians, errors):
     """The table, as Markdown with aligned columns. errors: {(item name, kind): why}."""
-    lines = [["work", *(title for _, title in COLUMNS), *(f"to {short}" for _, short in PEERS)]]
+    lines = [["work", *(title for _, title in COLUMNS), *(f"to {NAMES[x]}" for x in PEERS),
+              "to reach"]]
     for item in items:
         relays = {k: v for k, v in medians.get(item.name, {}).items()
                   if (item.name, k) not in errors}
-        if not relays:
-            continue
-        for title, cell, compare in _rows(item, relays):
-            line = [title]
-            for kind, _ in COLUMNS:
-                failed = (item.name, kind) in errors
-                line.append("failed" if failed else
-                            (cell(relays[kind]) if kind in relays else None) or "–")
-            for kind, _ in PEERS:
-                both = kind in relays and "sternpost" in relays
-                line.append(compare(relays["sternpost"], relays[kind]) if both else "–")
-            lines.append(line)
+        if relays:
+            lines += _lines(item, relays, errors)
+        elif any(name == item.name for name, _ in errors):
+            lines.append([item.title, *("failed" if (item.name, kind) in errors else "–"
+                                        for kind, _ in COLUMNS), *("–" for _ in PEERS), "–"])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     lines.insert(1, ["-" * w for w in widths])
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |"

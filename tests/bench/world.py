@@ -10,8 +10,10 @@ from lab.procs import LabError
 from lab.resolver import Resolver
 from lab.world import Lab
 
-DOMAINS = 50            # in all
+DOMAINS = 50            # with an MX of its own each
 FEW = 10                # in most of the work
+MANY = 10000            # dK.many.example, whose MXs are those of the fifty
+OWN_ZONE, MANY_ZONE = "bench.example", "many.example"
 
 
 class Sink:
@@ -44,14 +46,21 @@ class Sink:
 
 
 class World:
-    """The lab with its domains: dK.bench.example, K even: DANE-EE; odd: MTA-STS."""
+    """The lab with its domains: dK.bench.example, K even: DANE-EE; odd: MTA-STS.
 
-    def __init__(self, build):
+    many: there are also MANY in one signed zone, each at the MX of the fifty whose number it has
+    modulo fifty. So what it promises has the same parity; the policies of the odd ones are to be put
+    into a store, since no host serves them.
+    """
+
+    def __init__(self, build, many=False):
         self.build, self.lab, self.sink = build, Lab(), None
         self._numbers, self.warmed = 0, 0
         self.domains, self.addresses, self.certificates = [], [], []
         for number in range(DOMAINS):
-            self._publish(f"d{number}.bench.example", number % 2 == 0)
+            self._publish(f"d{number}.{OWN_ZONE}", number % 2 == 0)
+        if many:
+            self._publish_many()
         self.targets = self.lab.path("targets")
         with open(self.targets, "w", encoding="ascii") as file:
             for domain, address in zip(self.domains, self.addresses):
@@ -76,6 +85,21 @@ class World:
         self.addresses.append(address)
         self.certificates.append(both)
 
+    def _publish_many(self):
+        records = []
+        for number in range(MANY):
+            records.append(f"d{number} MX 10 {self._host(number)}.")
+            if number % 2:
+                records.append(f'_mta-sts.d{number} TXT "v=STSv1; id=1;"')
+        self.lab.dns.add_zone(MANY_ZONE, records, ttl=3600)
+
+    def _host(self, number):
+        return self.domains[number % DOMAINS].names[0]
+
+    def many_policies(self):
+        """(domain, MX host) of the odd ones of the many."""
+        return ((f"d{n}.{MANY_ZONE}", self._host(n)) for n in range(1, MANY, 2))
+
     def mechanism(self, domain):
         """"tlsa" or "sts": what a domain promises."""
         return "tlsa" if int(domain[1:domain.index(".")]) % 2 == 0 else "sts"
@@ -99,10 +123,9 @@ class World:
         self.sink = Sink(self, tickets)
         return self.sink
 
-    def load(self, relay, limit=120, **options):
-        """Runs bench_load against a relay; what it printed, as a dict."""
-        words = {**relay.options(), **options}
-        argv = [self.binary("bench_load"), *(f"{k}={v}" for k, v in words.items())]
+    def told(self, program, *words, limit=120):
+        """Runs a program of the build directory; what it printed, as a dict."""
+        argv = [self.binary(program), *map(str, words)]
         try:
             done = subprocess.run(argv, capture_output=True, text=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired:
@@ -111,6 +134,11 @@ class World:
             raise LabError(f"{' '.join(argv)} ended with {done.returncode}: {done.stdout}"
                            f"{done.stderr[-600:]}")
         return json.loads(done.stdout)
+
+    def load(self, relay, **options):
+        """Runs bench_load against a relay; what it printed, as a dict."""
+        return self.told("bench_load",
+                         *(f"{k}={v}" for k, v in {**relay.options(), **options}.items()))
 
     def arrived(self, count, relay, limit=120):
         """Waits until the sink has that many messages."""
@@ -121,11 +149,12 @@ class World:
             why = relay.why() if hasattr(relay, "why") else ""
             raise LabError(f"{relay.name}: {error}: {self.sink.counts()} {why}") from None
 
-    def warm(self, relay, domains, connections=4):
-        """One message to each domain: caches full, processes there."""
-        before = self.sink.counts()["messages"]
-        self.load(relay, connections=connections, messages=domains, domains=domains, size=1024)
-        self.arrived(before + domains, relay)
+    def warm(self, relay, domains, connections=4, zone=OWN_ZONE, messages=None):
+        """One message to each domain, or so many: caches full, processes there."""
+        before, messages = self.sink.counts()["messages"], messages or domains
+        self.load(relay, connections=connections, messages=messages, domains=domains, size=1024,
+                  zone=zone)
+        self.arrived(before + messages, relay)
         self.warmed = domains
 
     def stop(self):
