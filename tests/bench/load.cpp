@@ -12,8 +12,8 @@
 //                        client: a full handshake, a resumed one, or an open connection for each
 //     reconnect=0|1      a connection of its own for each message (relay; default 0)
 //     rate=N             messages a second, started at even distances; 0: as fast as it goes
-//     settle=0|1         each connection first carries a message more, before the time begins, which
-//                        is not counted and not stamped (not with tls=full|resumed; default 0)
+//     settle=0|1         each connection first carries one more message, before the time begins;
+//                        not counted, not stamped (and not with tls=full|resumed; default 0)
 // With tls=reuse each connection keeps to one domain. With a rate each message carries the moment
 // at which it was sent, for the sink.
 //

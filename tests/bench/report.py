@@ -13,8 +13,9 @@ BEGIN, END = "<!-- written by tests/bench/run --write -->", "<!-- end -->"
 LEGEND = """\
 Messages: messages a second · CPU seconds of the program per 1,000 messages · handshakes per message
 (full, and after + resumed). Latency: p50 (p99) in milliseconds. Memory: MB, proportional set size
-of all processes. The columns "to …" compare Sternpost with the others in the same row: rate to rate,
-memory to memory, and for latency what it adds (p50, p99); the last one says what it is to reach."""
+of all processes. The columns "to …" compare Sternpost with the others in the same row: rate to
+rate, memory to memory, and for latency what it adds (p50, p99). The last column says what the row
+is to reach."""
 
 
 def _handshakes(figures):

@@ -49,8 +49,8 @@ class World:
     """The lab with its domains: dK.bench.example, K even: DANE-EE; odd: MTA-STS.
 
     many: there are also MANY in one signed zone, each at the MX of the fifty whose number it has
-    modulo fifty. So what it promises has the same parity; the policies of the odd ones are to be put
-    into a store, since no host serves them.
+    modulo fifty. So what it promises has the same parity; the policies of the odd ones are to be
+    put into a store, since no host serves them.
     """
 
     def __init__(self, build, many=False):
