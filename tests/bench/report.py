@@ -3,7 +3,6 @@
 import datetime
 import os
 
-from items import Growth
 from target import NAMES
 
 COLUMNS = (("bare", "bare TLS client"), ("sternpost", "Sternpost"), ("postfix", "Postfix"),
@@ -70,7 +69,7 @@ def _rows(item, relays):
         title = f"{item.title}, µs · allocations (libunbound: {figures['libunbound_us']:.0f} µs)"
         yield (title, ("plan_us", "allocations"),
                lambda f: f"{f['plan_us']:.1f} · {f['allocations']:.1f}", None)
-    elif isinstance(item, Growth):
+    elif getattr(item, "ratios", ()):
         for key in figures:
             yield f"{item.title}: {key}", (key,), lambda f, k=key: _ratio(f[k], 1), None
     elif "start" in figures:
