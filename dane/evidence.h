@@ -44,9 +44,15 @@ struct DaneEvidence {
 
 // How the chain does against a store of CAs; names are judged apart (`names_match`).
 enum class ChainState : std::uint8_t { trusted, expired, not_yet_valid, untrusted };
+struct Validity {
+  base::WallTime from;
+  base::WallTime until;  // not then any more
+};
 struct PkixEvidence {
   ChainState chain = ChainState::untrusted;
   std::string error;  // OpenSSL's words and the certificate's depth; empty when trusted
+  // When all certificates of the path are in date; absent where not trusted, or not readable.
+  std::optional<Validity> validity = std::nullopt;
 };
 
 }  // namespace dane

@@ -99,7 +99,22 @@ std::string names_in_words(const Identity& identity) {
 struct Path {
   int error = X509_V_OK;
   std::string words;  // with the depth of the certificate at fault
+  std::optional<Validity> validity = std::nullopt;
 };
+
+// When all of them are in date.
+std::optional<Validity> validity_of(const STACK_OF(X509) * path) {
+  Validity all{base::WallTime::min(), base::WallTime::max()};
+  for (int i = 0; i < sk_X509_num(path); ++i) {
+    const X509* const one = sk_X509_value(path, i);
+    const auto from = time_of(X509_get0_notBefore(one));
+    const auto until = time_of(X509_get0_notAfter(one));
+    if (!from || !until) return std::nullopt;
+    all.from = std::max(all.from, *from);
+    all.until = std::min(all.until, *until);
+  }
+  return all;
+}
 
 using Store = Owned<X509_STORE, X509_STORE_free>;
 using StoreContext = Owned<X509_STORE_CTX, X509_STORE_CTX_free>;
@@ -131,8 +146,11 @@ Path verify_path(const PeerChain& chain, X509_STORE* store, SSL_DANE* dane,
   }
   const int result = X509_verify_cert(context.get());
   ERR_clear_error();
-  if (result > 0) return {};
   Path path;
+  if (result > 0) {
+    path.validity = validity_of(X509_STORE_CTX_get0_chain(context.get()));
+    return path;
+  }
   path.error = X509_STORE_CTX_get_error(context.get());
   if (path.error == X509_V_OK) path.error = X509_V_ERR_UNSPECIFIED;
   path.words = X509_verify_cert_error_string(path.error);
@@ -268,6 +286,16 @@ Identity identity_of(const PeerChain& chain) {
   return identity;
 }
 
+std::string digest_of(const PeerChain& chain) {
+  Bytes all;
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    const Bytes der = der_of(chain.at(i), 0);  // DER tells its own length
+    all.insert(all.end(), der.begin(), der.end());
+  }
+  const Bytes digest = digest_of(all, EVP_sha256());
+  return {digest.begin(), digest.end()};
+}
+
 DaneEvidence evaluate_dane(const PeerChain& chain, std::span<const Tlsa> records,
                            std::span<const base::Domain> reference_ids, const VerifyTerms& terms) {
   DaneEvidence evidence;
@@ -300,7 +328,10 @@ PkixEvidence evaluate_pkix(const PeerChain& chain, X509_STORE* store, const Veri
   }
   Path path = verify_path(chain, store, nullptr, terms);
   evidence.error = std::move(path.words);
-  if (path.error == X509_V_OK) evidence.chain = ChainState::trusted;
+  if (path.error == X509_V_OK) {
+    evidence.chain = ChainState::trusted;
+    evidence.validity = path.validity;
+  }
   if (path.error == X509_V_ERR_CERT_HAS_EXPIRED) evidence.chain = ChainState::expired;
   if (path.error == X509_V_ERR_CERT_NOT_YET_VALID) evidence.chain = ChainState::not_yet_valid;
   return evidence;

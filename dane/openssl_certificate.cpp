@@ -31,6 +31,15 @@ std::string name_of(const X509_NAME* name) {
   return size > 0 ? cut(std::string(text, static_cast<std::size_t>(size))) : std::string();
 }
 
+std::string key_of(const X509* certificate) {
+  const EVP_PKEY* key = X509_get0_pubkey(certificate);
+  if (!key) return "unreadable";
+  const char* name = EVP_PKEY_get0_type_name(key);
+  return cut((name ? std::string(name) : "?") + " " + std::to_string(EVP_PKEY_get_bits(key)));
+}
+
+}  // namespace
+
 std::optional<base::WallTime> time_of(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
@@ -40,15 +49,6 @@ std::optional<base::WallTime> time_of(const ASN1_TIME* time) {
   return std::chrono::sys_days(day) + std::chrono::hours(parts.tm_hour) +
          std::chrono::minutes(parts.tm_min) + std::chrono::seconds(parts.tm_sec);
 }
-
-std::string key_of(const X509* certificate) {
-  const EVP_PKEY* key = X509_get0_pubkey(certificate);
-  if (!key) return "unreadable";
-  const char* name = EVP_PKEY_get0_type_name(key);
-  return cut((name ? std::string(name) : "?") + " " + std::to_string(EVP_PKEY_get_bits(key)));
-}
-
-}  // namespace
 
 std::optional<Certificate> certificate_of(const PeerChain& chain) {
   if (chain.empty()) return std::nullopt;

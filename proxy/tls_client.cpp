@@ -33,12 +33,6 @@ base::Error openssl_error(const std::string& what) {
   return base::Error{what + (reason ? std::string(": ") + reason : std::string())};
 }
 
-// For the report also where DANE alone authenticates; and where nothing is published, so that the
-// log says what the peer proved and the host is known by it later (policy/downgrade.h).
-bool needs_pkix(const policy::Try& plan) {
-  return plan.sts || policy::pkix_of(plan.requirement) || !plan.tlsa;
-}
-
 policy::ChainState chain_state(dane::ChainState state) {
   switch (state) {
     case dane::ChainState::trusted: return policy::ChainState::trusted;
@@ -82,12 +76,23 @@ bool is_opportunistic(const policy::Try& plan) {
 
 }  // namespace
 
+// For the report also where DANE alone authenticates; and where nothing is published, so that the
+// log says what the peer proved and the host is known by it later (policy/downgrade.h).
+bool needs_pkix(const policy::Try& plan) {
+  return plan.sts || policy::pkix_of(plan.requirement) || !plan.tlsa;
+}
+
 void TlsClient::SessionFree::operator()(ssl_session_st* session) const {
   SSL_SESSION_free(session);
 }
 void TlsClient::ContextFree::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 void TlsClient::StoreFree::operator()(x509_store_st* store) const { X509_STORE_free(store); }
 
+TlsClient::TlsClient(const base::Clock& clock)
+    : clock_(clock),
+      library_(TlsLibrary::take()),
+      sessions_(base::limits::tls_sessions),
+      trusted_(base::limits::verified_chains) {}
 TlsClient::~TlsClient() = default;
 
 std::optional<Fault> TlsClient::fault_of(const config::Tls& tls) {
@@ -113,7 +118,7 @@ base::Result<std::shared_ptr<TlsClient>, base::Error> TlsClient::make(
 
 base::Result<TlsClient::Context, base::Error> TlsClient::make_context(const config::Tls& tls,
                                                                       bool strict) {
-  Context context(SSL_CTX_new(TLS_client_method()));
+  Context context(SSL_CTX_new_ex(library(), nullptr, TLS_client_method()));
   if (!context) return base::fail(openssl_error("no TLS context"));
   SSL_CTX* ctx = context.get();
   // RFC 8996: nothing below 1.2, not even opportunistically; and nothing above it demanded there,
@@ -141,8 +146,9 @@ x509_store_st* TlsClient::store_for(const std::optional<std::string>& ca_file) {
   const auto found = stores_.find(file);
   if (found != stores_.end()) return found->second.get();
   std::unique_ptr<x509_store_st, StoreFree> store(X509_STORE_new());
-  const int loaded = file.empty() ? X509_STORE_set_default_paths(store.get())
-                                  : X509_STORE_load_file(store.get(), file.c_str());
+  const int loaded =
+      file.empty() ? X509_STORE_set_default_paths_ex(store.get(), library(), nullptr)
+                   : X509_STORE_load_file_ex(store.get(), file.c_str(), library(), nullptr);
   if (loaded != 1) return nullptr;
   return stores_.emplace(file, std::move(store)).first->second.get();
 }
@@ -154,11 +160,7 @@ SslPtr TlsClient::prepare(const policy::Try& plan, const std::string& key) {
   SSL_set_connect_state(ssl.get());
   if (plan.sni) SSL_set_tlsext_host_name(ssl.get(), plan.sni->str().c_str());
   SSL_set_ex_data(ssl.get(), owner_index(), new Owner{weak_from_this(), key});
-  const auto kept = sessions_.find(key);
-  if (kept != sessions_.end()) {
-    SSL_set_session(ssl.get(), kept->second.session.get());
-    ages_.splice(ages_.end(), ages_, kept->second.age);
-  }
+  if (const Session* const kept = sessions_.find(key)) SSL_set_session(ssl.get(), kept->get());
   return ssl;
 }
 
@@ -230,7 +232,17 @@ void TlsClient::verify_chain(policy::PkixEvidence& pkix, const dane::PeerChain& 
     pkix.chain_error = "the rule's ca_file cannot be read any more";
     return;
   }
+  std::string key;
+  if (!terms.any_time) {
+    key = dane::digest_of(chain) + (demanded && demanded->ca_file ? *demanded->ca_file : ca_file_);
+    const dane::Validity* const known = trusted_.find(key);
+    if (known && known->from <= terms.now && terms.now < known->until) {
+      pkix.chain = policy::ChainState::trusted;
+      return;
+    }
+  }
   dane::PkixEvidence evidence = dane::evaluate_pkix(chain, store, terms);
+  if (!key.empty() && evidence.validity) trusted_.put(key, *evidence.validity);
   pkix.chain = chain_state(evidence.chain);
   pkix.chain_error = std::move(evidence.error);
 }
@@ -250,25 +262,9 @@ policy::PkixEvidence TlsClient::pkix_evidence(ssl_st* ssl, const policy::Try& pl
 }
 
 void TlsClient::keep(const std::string& key, ssl_session_st* session) {
-  std::unique_ptr<ssl_session_st, SessionFree> owned(session);
-  const auto found = sessions_.find(key);
-  if (found != sessions_.end()) {
-    found->second.session = std::move(owned);
-    return;
-  }
-  while (sessions_.size() >= base::limits::tls_sessions) {
-    sessions_.erase(ages_.front());
-    ages_.pop_front();
-  }
-  const auto age = ages_.insert(ages_.end(), key);
-  sessions_.emplace(key, Kept{std::move(owned), age});
+  sessions_.put(key, Session(session));
 }
 
-void TlsClient::forget(const std::string& key) {
-  const auto found = sessions_.find(key);
-  if (found == sessions_.end()) return;
-  ages_.erase(found->second.age);
-  sessions_.erase(found);
-}
+void TlsClient::forget(const std::string& key) { sessions_.erase(key); }
 
 }  // namespace proxy

@@ -4,16 +4,18 @@
 // costs one digest instead of a chain). One a worker: contexts are not shared between threads.
 #pragma once
 
-#include <list>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
 #include "base/clock.h"
+#include "base/recent.h"
 #include "base/result.h"
 #include "config/config.h"
+#include "dane/evidence.h"
 #include "policy/judge.h"
 #include "proxy/channel.h"
+#include "proxy/tls_library.h"
 
 struct ssl_ctx_st;
 struct ssl_session_st;
@@ -28,6 +30,9 @@ namespace proxy {
 
 // Of the certificate that a handshake accepts. eddsa: Ed25519 or Ed448 (RFC 8422 §5.10).
 enum class KeyType { rsa, ecdsa, eddsa };
+
+// Whether collect() verifies the chain against CAs, for this plan or for the report.
+bool needs_pkix(const policy::Try& plan);
 
 class TlsClient : public std::enable_shared_from_this<TlsClient> {
  public:
@@ -67,26 +72,27 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
     void operator()(x509_store_st* store) const;
   };
   using Context = std::unique_ptr<ssl_ctx_st, ContextFree>;
-  struct Kept {
-    std::unique_ptr<ssl_session_st, SessionFree> session;
-    std::list<std::string>::iterator age;
-  };
+  using Session = std::unique_ptr<ssl_session_st, SessionFree>;
 
-  explicit TlsClient(const base::Clock& clock) : clock_(clock) {}
+  explicit TlsClient(const base::Clock& clock);
   base::Result<Context, base::Error> make_context(const config::Tls& tls, bool strict);
   void verify_chain(policy::PkixEvidence& pkix, const dane::PeerChain& chain,
                     const policy::Try& plan, const dane::VerifyTerms& terms);
+  ossl_lib_ctx_st* library() const { return library_ ? library_->context() : nullptr; }
   x509_store_st* store_for(const std::optional<std::string>& ca_file);
   void keep(const std::string& key, ssl_session_st* session);
   static int on_new_session(ssl_st* ssl, ssl_session_st* session);
 
   const base::Clock& clock_;
+  std::shared_ptr<TlsLibrary> library_;
   Context strict_;         // for sessions that a policy asks for
   Context opportunistic_;  // any certificate, lower security level: still better than cleartext
   std::unordered_map<std::string, std::unique_ptr<x509_store_st, StoreFree>> stores_;
   std::string ca_file_;
-  std::unordered_map<std::string, Kept> sessions_;
-  std::list<std::string> ages_;  // least recently used first
+  base::Recent<std::string, Session> sessions_;
+  // Chains that led to a CA, by their digest and the CAs' file, and how long they do: the paths of
+  // some hosts are asked for with every message. A chain that does not is verified each time.
+  base::Recent<std::string, dane::Validity> trusted_;
 };
 
 }  // namespace proxy

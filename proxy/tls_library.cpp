@@ -1,0 +1,152 @@
+#include "proxy/tls_library.h"
+
+#include <openssl/core_dispatch.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/provider.h>
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace proxy {
+namespace {
+
+constexpr const char* lean_name = "sternpost-tls";
+constexpr std::array<std::string_view, 6> certificate_keys{"RSA", "RSA-PSS", "DSA",
+                                                           "EC",  "ED25519", "ED448"};
+
+// "EC" of "EC:id-ecPublicKey:1.2.840.10045.2.1".
+std::string_view first_name(const OSSL_ALGORITHM& algorithm) {
+  const std::string_view names = algorithm.algorithm_names;
+  return names.substr(0, names.find(':'));
+}
+
+bool decodes_certificate_key(const OSSL_ALGORITHM& algorithm) {
+  const std::string_view what = algorithm.property_definition ? algorithm.property_definition : "";
+  return what.find("input=der") != std::string_view::npos &&
+         what.find("structure=SubjectPublicKeyInfo") != std::string_view::npos &&
+         std::ranges::find(certificate_keys, first_name(algorithm)) != certificate_keys.end();
+}
+
+// The default provider in OpenSSL's own context. Its tables are constants, the same in every
+// context; only the state that their functions are called with is not.
+OSSL_PROVIDER* reference() {
+  static OSSL_PROVIDER* const provider = OSSL_PROVIDER_load(nullptr, "default");
+  return provider;
+}
+
+const OSSL_ALGORITHM* decoders() {
+  static const std::vector<OSSL_ALGORITHM> table = [] {
+    std::vector<OSSL_ALGORITHM> kept;
+    int uncached = 0;
+    const OSSL_ALGORITHM* one =
+        OSSL_PROVIDER_query_operation(reference(), OSSL_OP_DECODER, &uncached);
+    for (; one && one->algorithm_names; ++one) {
+      if (decodes_certificate_key(*one)) kept.push_back(*one);
+    }
+    kept.push_back(OSSL_ALGORITHM{nullptr, nullptr, nullptr, nullptr});
+    return kept;
+  }();
+  return table.data();
+}
+
+const OSSL_ALGORITHM* query(void*, int operation, int* uncached) {
+  *uncached = 0;
+  switch (operation) {
+    case OSSL_OP_DECODER: return decoders();
+    case OSSL_OP_ENCODER:
+    case OSSL_OP_STORE: return nullptr;  // files, of which a handshake has none
+    default: return OSSL_PROVIDER_query_operation(reference(), operation, uncached);
+  }
+}
+
+int capabilities(void*, const char* capability, OSSL_CALLBACK* take, void* argument) {
+  return OSSL_PROVIDER_get_capabilities(reference(), capability, take, argument);
+}
+
+// Of the provider that lends its state to the one that this thread is making.
+thread_local OSSL_PROVIDER* lender = nullptr;
+
+int start_lean(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATCH** functions,
+               void** state) {
+  static const std::array<OSSL_DISPATCH, 3> table{
+      OSSL_DISPATCH{OSSL_FUNC_PROVIDER_QUERY_OPERATION, reinterpret_cast<void (*)()>(query)},
+      OSSL_DISPATCH{OSSL_FUNC_PROVIDER_GET_CAPABILITIES,
+                    reinterpret_cast<void (*)()>(capabilities)},
+      OSSL_DISPATCH{0, nullptr}};
+  if (!lender) return 0;
+  *functions = table.data();
+  *state = OSSL_PROVIDER_get0_provider_ctx(lender);
+  return 1;
+}
+
+// Whether the default provider is all that there is, and nothing narrows what may be fetched.
+bool is_usual() {
+  std::vector<std::string_view> names;
+  OSSL_PROVIDER_do_all(
+      nullptr,
+      [](OSSL_PROVIDER* provider, void* argument) {
+        static_cast<std::vector<std::string_view>*>(argument)->push_back(
+            OSSL_PROVIDER_get0_name(provider));
+        return 1;
+      },
+      &names);
+  return names == std::vector<std::string_view>{"default"} && reference() != nullptr &&
+         EVP_default_properties_is_fips_enabled(nullptr) == 0;
+}
+
+struct Pool {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<TlsLibrary>> idle;
+};
+
+// Never destroyed: what a handshake made may be freed by whatever ends last.
+Pool& pool() {
+  static Pool* const all = new Pool;
+  return *all;
+}
+
+}  // namespace
+
+std::unique_ptr<TlsLibrary> TlsLibrary::make() {
+  std::unique_ptr<TlsLibrary> made(new TlsLibrary);
+  made->whole_ = OSSL_LIB_CTX_new();
+  made->lean_ = OSSL_LIB_CTX_new();
+  if (!made->whole_ || !made->lean_) return nullptr;
+  lender = OSSL_PROVIDER_load(made->whole_, "default");
+  const bool loaded = lender && OSSL_PROVIDER_add_builtin(made->lean_, lean_name, start_lean) &&
+                      OSSL_PROVIDER_load(made->lean_, lean_name);
+  lender = nullptr;
+  return loaded ? std::move(made) : nullptr;
+}
+
+// Only where it could not be made.
+TlsLibrary::~TlsLibrary() {
+  OSSL_LIB_CTX_free(lean_);
+  OSSL_LIB_CTX_free(whole_);
+}
+
+std::shared_ptr<TlsLibrary> TlsLibrary::take() {
+  static const bool usual = is_usual();
+  if (!usual) return nullptr;
+  std::unique_ptr<TlsLibrary> library;
+  {
+    const std::lock_guard lock(pool().mutex);
+    if (!pool().idle.empty()) {
+      library = std::move(pool().idle.back());
+      pool().idle.pop_back();
+    }
+  }
+  if (!library) library = make();
+  if (!library) return nullptr;
+  return {library.release(), [](TlsLibrary* back) {
+            const std::lock_guard lock(pool().mutex);
+            pool().idle.emplace_back(back);
+          }};
+}
+
+}  // namespace proxy

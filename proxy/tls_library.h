@@ -1,0 +1,35 @@
+// TlsLibrary: where OpenSSL looks up algorithms in handshakes with MX hosts. For each certificate
+// that a peer sends OpenSSL 3.0 walks through every decoder of a library context to find the one
+// for its public key, and most are for files that no peer sends: this context has the default
+// provider's algorithms without those, and is shared with no other thread, whose locks would be
+// waited for. Nothing here changes what is offered, accepted or verified. Owned by TlsClient.
+#pragma once
+
+#include <memory>
+
+struct ossl_lib_ctx_st;
+struct ossl_provider_st;
+
+namespace proxy {
+
+class TlsLibrary {
+ public:
+  // One that nobody else has now. It goes back when the pointer does, and is never freed: what a
+  // handshake made may outlive its client. Null where the system's configuration of OpenSSL asks
+  // for other providers than the default one, or for FIPS: then OpenSSL's own context counts.
+  static std::shared_ptr<TlsLibrary> take();
+  ~TlsLibrary();
+  TlsLibrary(const TlsLibrary&) = delete;
+  TlsLibrary& operator=(const TlsLibrary&) = delete;
+
+  ossl_lib_ctx_st* context() const { return lean_; }
+
+ private:
+  TlsLibrary() = default;
+  static std::unique_ptr<TlsLibrary> make();
+
+  ossl_lib_ctx_st* whole_ = nullptr;  // has the default provider
+  ossl_lib_ctx_st* lean_ = nullptr;   // has that one's algorithms but for some
+};
+
+}  // namespace proxy
