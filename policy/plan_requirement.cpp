@@ -104,8 +104,14 @@ void put(std::string& out, const Dane& dane) {
     records.push_back(std::to_string(r.usage) + " " + std::to_string(r.selector) + " " +
                       std::to_string(r.matching_type) + " " + base::to_hex(r.data));
   }
+  // RFC 7672 §3.1.1: DANE-EE(3) looks at no name, and the domains that one MX host serves differ in
+  // nothing else.
+  const bool by_name = std::ranges::any_of(
+      dane.records, [](const dane::Tlsa& record) { return record.usage != 3; });
   std::vector<std::string> names;
-  for (const base::Domain& name : dane.reference_ids) names.push_back(name.str());
+  if (by_name) {
+    for (const base::Domain& name : dane.reference_ids) names.push_back(name.str());
+  }
   out += "dane";
   put_sorted(out, std::move(records));
   put_sorted(out, std::move(names));

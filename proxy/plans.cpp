@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "proxy/tls_client.h"
 #include "proxy/worker.h"
 
 namespace proxy {
 
 std::string tls_terms(const policy::Try& plan) {
-  return (plan.sni ? plan.sni->str() : std::string()) + "|" +
+  // A session of which less was collected cannot be judged by a plan that asks for more.
+  return (plan.sni ? plan.sni->str() : std::string()) + (needs_pkix(plan) ? "|pkix|" : "|") +
          policy::fingerprint(plan.requirement);
 }
 

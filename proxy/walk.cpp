@@ -282,13 +282,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   // The connection that the client waited for comes first, so that the MX sees one.
   const bool opened_early = to_dialled(ip) && transaction_->dialled->has_connection();
   if (use_pool && !opened_early) {
-    auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
-    if (link && judge_again(*link)) {
-      link = fit(std::move(link));
-      if (link && worker_.shared().meters) worker_.shared().meters->reused.add();
-      co_return link;
-    }
-    if (link) link->session->quit();
+    auto link = take_idle(ip);
+    if (link) co_return fit(std::move(link));
   }
   HostMemory& memory = *worker_.shared().host_memory;
   const SteadyTime now = std::chrono::steady_clock::now();
@@ -311,10 +306,10 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
     co_return nullptr;
   }
   bool in_cleartext = false;
-  auto link = co_await connect(ip, budget, false, in_cleartext);
+  auto link = co_await connect(ip, budget, use_pool, false, in_cleartext);
   if (!link && in_cleartext && !stopped_) {
     bool ignored = false;
-    link = co_await connect(ip, budget, true, ignored);
+    link = co_await connect(ip, budget, false, true, ignored);
   }
   if (!link) co_return nullptr;
   memory.clear("a|" + address_key(ip));
@@ -324,7 +319,19 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   co_return fitting;
 }
 
-asio::awaitable<std::optional<MxSlots::Slot>> Walk::take_slot(base::Ip ip, SteadyTime budget) {
+// One that is open and may carry this mail.
+std::unique_ptr<MxLink> Walk::take_idle(base::Ip ip) {
+  auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
+  if (!link) return nullptr;
+  if (!judge_again(*link)) {
+    link->session->quit();
+    return nullptr;
+  }
+  if (worker_.shared().meters) worker_.shared().meters->reused.add();
+  return link;
+}
+
+asio::awaitable<Walk::Place> Walk::take_place(base::Ip ip, SteadyTime budget, bool use_pool) {
   // Over LMTP before the session gives up on this domain (outbound.lmtp_wait), so that the reply
   // says what was waited for.
   const auto patience = transaction_->lmtp
@@ -333,10 +340,15 @@ asio::awaitable<std::optional<MxSlots::Slot>> Walk::take_slot(base::Ip ip, Stead
                             : std::chrono::milliseconds(slot_wait);
   const SteadyTime end = std::min(budget, std::chrono::steady_clock::now() + patience);
   const auto executor = worker_.io().get_executor();
+  Place place;
   for (;;) {
-    auto slot = worker_.shared().slots->take(ip, config_.outbound.max_connections_per_mx);
-    if (!slot && worker_.pool().make_place(ip)) continue;
-    if (slot || stopped_ || std::chrono::steady_clock::now() >= end) co_return slot;
+    place.slot = worker_.shared().slots->take(ip, config_.outbound.max_connections_per_mx);
+    if (place.slot) co_return place;
+    // What became idle meanwhile is used, and closed only where this mail must not go over it.
+    if (use_pool) place.link = take_idle(ip);
+    if (place.link) co_return place;
+    if (worker_.pool().make_place(ip)) continue;
+    if (stopped_ || std::chrono::steady_clock::now() >= end) co_return place;
     asio::steady_timer pause(executor, std::chrono::milliseconds(20));
     boost::system::error_code ignored;
     auto token = asio::redirect_error(asio::use_awaitable, ignored);
@@ -385,13 +397,14 @@ policy::Verdict Walk::judge(const policy::Evidence& evidence, bool cleartext_ret
 }
 
 asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime budget,
-                                                       bool cleartext_retry,
+                                                       bool use_pool, bool cleartext_retry,
                                                        bool& retry_in_cleartext) {
   std::unique_ptr<PlainMx> plain = take_early(ip);
   const bool early = plain != nullptr;
-  std::optional<MxSlots::Slot> slot;
-  if (!early) slot = co_await take_slot(ip, budget);
-  if (!early && !slot) {
+  Place found;
+  if (!early) found = co_await take_place(ip, budget, use_pool);
+  if (found.link) co_return std::move(found.link);
+  if (!early && !found.slot) {
     note(Rank::reach,
          make_reply(451, all_in_use,
                     "all " + std::to_string(config_.outbound.max_connections_per_mx) +
@@ -410,7 +423,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   if (!early) {
     auto opened = co_await PlainMx::open(worker_.io().get_executor(), endpoint(ip),
                                          config_.outbound, config_.server.hostname, times,
-                                         std::move(*slot));
+                                         std::move(*found.slot));
     if (!opened) {
       attempt.failure = opened.error().text;
       log_attempt(logged(), domain_, plan_, attempt);
@@ -438,7 +451,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     } else if (early && secured.error().kind == MxFailure::Kind::broken &&
                !secured.error().timed_out) {
       // It died while the client took its time: no news of the host, a fresh one takes its place.
-      auto fresh = co_await connect(ip, budget, cleartext_retry, retry_in_cleartext);
+      auto fresh = co_await connect(ip, budget, use_pool, cleartext_retry, retry_in_cleartext);
       co_return fresh;
     } else if ((secured.error().reply && secured.error().kind == MxFailure::Kind::broken) ||
                (secured.error().timed_out && was_cut_short())) {

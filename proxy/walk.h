@@ -87,9 +87,16 @@ class Walk {
   std::unique_ptr<PlainMx> take_early(const base::Ip& ip);
   config::Tcp endpoint(const base::Ip& ip) const;
   asio::awaitable<LinkPtr> try_address(base::Ip ip, SteadyTime budget, bool use_pool);
-  asio::awaitable<LinkPtr> connect(base::Ip ip, SteadyTime budget, bool cleartext_retry,
-                                   bool& retry_in_cleartext);
-  asio::awaitable<std::optional<MxSlots::Slot>> take_slot(base::Ip ip, SteadyTime budget);
+  asio::awaitable<LinkPtr> connect(base::Ip ip, SteadyTime budget, bool use_pool,
+                                   bool cleartext_retry, bool& retry_in_cleartext);
+  LinkPtr take_idle(base::Ip ip);
+  // A place for a new connection, or the connection that became idle while one was waited for; or
+  // neither.
+  struct Place {
+    std::optional<MxSlots::Slot> slot;
+    LinkPtr link;
+  };
+  asio::awaitable<Place> take_place(base::Ip ip, SteadyTime budget, bool use_pool);
   Current current_host() const;
   // nullptr: this session lacks what the message needs; the reason is noted.
   LinkPtr fit(LinkPtr link);

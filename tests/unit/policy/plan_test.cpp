@@ -24,8 +24,10 @@ TEST_CASE("fingerprint: whatever a requirement names tells it from others") {
       dane,
       Dane{{pt::tlsa(3, 1, 0xcd)}, {mx}},
       Dane{{pt::tlsa(3, 0)}, {mx}},
-      Dane{{pt::tlsa()}, {pt::name("other.example.com")}},
-      Dane{{pt::tlsa()}, {mx, pt::name("example.com")}},
+      Dane{{pt::tlsa(2)}, {mx}},
+      Dane{{pt::tlsa(2)}, {pt::name("other.example.com")}},
+      Dane{{pt::tlsa(2)}, {mx, pt::name("example.com")}},
+      Dane{{pt::tlsa(2), pt::tlsa()}, {mx, pt::name("example.com")}},
       pkix,
       Pkix{pt::name("mx2.example.com"), {}, {}},
       Pkix{mx, "/etc/ca.pem", {}},
@@ -44,6 +46,14 @@ TEST_CASE("fingerprint: whatever a requirement names tells it from others") {
   for (const TlsRequirement& requirement : all) seen.push_back(fingerprint(requirement));
   std::ranges::sort(seen);
   CHECK(std::ranges::adjacent_find(seen) == seen.end());
+}
+
+TEST_CASE("RFC 7672 §3.1.1: DANE-EE alone demands the same of a host for every domain") {
+  const base::Domain mx = pt::name("mx.example.com");
+  const Dane one{{pt::tlsa()}, {mx, pt::name("example.com")}};
+  const Dane two{{pt::tlsa()}, {mx, pt::name("example.org")}};
+  CHECK(fingerprint(one) == fingerprint(two));
+  CHECK(fingerprint(Pinned{{"aa"}, one, {}}) == fingerprint(Pinned{{"aa"}, two, {}}));
 }
 
 TEST_CASE("the parts of a requirement are found wherever they stand") {
