@@ -99,6 +99,7 @@ asio::awaitable<MxResult<Channel::Socket>> connect(Executor executor, config::Tc
     const config::Tcp local = local_end(socket);
     slot.leaves_from(local.address, local.port);
   };
+  slot.leaves();
   auto connecting = connect_by(socket, endpoint, end, std::move(begun));
   error = co_await std::move(connecting);
   if (error == boost::system::errc::timed_out) {
@@ -143,7 +144,7 @@ asio::awaitable<MxResult<void>> SmtpWire::send(std::string_view octets, SteadyTi
 }
 
 asio::awaitable<std::optional<MxResult<smtp::Reply>>> SmtpWire::unasked(SteadyTime deadline) {
-  if (!channel.has_pending_input()) co_return std::nullopt;
+  if (std::exchange(looked_, false) || !channel.has_pending_input()) co_return std::nullopt;
   auto reply = co_await read_reply(deadline);
   if (!reply || reply->code == 421) co_return std::move(reply);
   MxFailure failure{MxFailure::Kind::garbled, "it answered before it was asked: " + reply->str(),

@@ -51,6 +51,8 @@ class SmtpWire {
   // silent, as it should be. Looked for before each command and before the dot, so that no reply
   // sent in advance can stand for the answer.
   asio::awaitable<std::optional<MxResult<smtp::Reply>>> unasked(SteadyTime deadline);
+  // The same look for who is about to send a command: it stands for the next unasked().
+  bool is_silent() { return looked_ = !channel.has_pending_input(); }
   // MxFailure garbled where something unasked was there, but for a 421, which is the answer to
   // whatever comes (RFC 5321 §3.8).
   asio::awaitable<MxResult<smtp::Reply>> command(std::string_view line, SteadyTime deadline);
@@ -61,6 +63,7 @@ class SmtpWire {
 
  private:
   smtp::ReplyParser parser_;
+  bool looked_ = false;
 };
 
 struct MxPeer {

@@ -27,7 +27,7 @@ std::unique_ptr<MxLink> Pool::take(const std::string& terms) {
     link = std::move(waiting.back().link);
     waiting.pop_back();
     count(-1);
-    if (link->session->channel().has_pending_input()) {
+    if (!link->session->wire().is_silent()) {
       link->session->quit();
       link.reset();
     }

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -20,6 +23,7 @@ constexpr std::size_t command_room = 1024;            // for those of one transa
 constexpr std::size_t output_limit = 16384;             // of replies kept for one write
 constexpr std::chrono::seconds proxy_header_wait{10};
 constexpr std::chrono::minutes reply_wait{5};  // for the client to take a reply
+constexpr unsigned times_whose_asked = 50;     // a millisecond apart
 
 }  // namespace
 
@@ -121,7 +125,7 @@ asio::awaitable<bool> Session::read_proxy_header() {
 // was told.
 asio::awaitable<bool> Session::reach_dialled() {
   if (!terms_->transparent() || draining()) co_return true;
-  const auto where = find_dialled();
+  const auto where = co_await find_dialled();
   if (!where) {
     base::log_warn(id_, "misdirected connection from " + client_.str() + ": " +
                             where.error().text);
@@ -142,15 +146,25 @@ asio::awaitable<bool> Session::reach_dialled() {
   co_return true;
 }
 
-base::Result<config::Tcp, base::Error> Session::find_dialled() {
+asio::awaitable<base::Result<config::Tcp, base::Error>> Session::find_dialled() {
   auto where = original_destination(channel_.socket().native_handle());
-  if (!where || !peer_.ip) return where;
-  if (worker_.shared().slots->is_ours(*peer_.ip, peer_.port, where->address)) {
-    return base::fail("the firewall redirects this relay's own connection to " +
-                      where->address.literal() +
-                      " back to it: the redirect rule must exempt the relay's user");
+  if (!where || !peer_.ip) co_return where;
+  const MxSlots& slots = *worker_.shared().slots;
+  asio::steady_timer pause(channel_.socket().get_executor());
+  for (unsigned asked = 0; asked < times_whose_asked; ++asked) {
+    const MxSlots::Whose whose = slots.whose(*peer_.ip, peer_.port, where->address);
+    if (whose == MxSlots::Whose::another) break;
+    if (whose == MxSlots::Whose::ours) {
+      co_return base::fail("the firewall redirects this relay's own connection to " +
+                           where->address.literal() +
+                           " back to it: the redirect rule must exempt the relay's user");
+    }
+    pause.expires_after(std::chrono::milliseconds(1));
+    boost::system::error_code ignored;
+    auto paused = asio::redirect_error(asio::use_awaitable, ignored);
+    co_await pause.async_wait(std::move(paused));
   }
-  return where;
+  co_return where;
 }
 
 // Reads on meanwhile, so that a client that goes away, or a drain, ends the wait.
@@ -225,7 +239,8 @@ void Session::tell_known() {
   while (auto reply = transfer_->next_reply()) say(*reply);
 }
 
-// Waits until every RCPT was answered; false: the session is over.
+// Waits until every RCPT was answered; false: the session is over. The client has sent another
+// command already: the replies go together (RFC 2920 §3.2).
 asio::awaitable<bool> Session::settle() {
   for (;;) {
     tell_known();
@@ -245,21 +260,33 @@ asio::awaitable<bool> Session::settle() {
 
 // Until the transfer changed or, as long as there is room, the client sent something or went away.
 asio::awaitable<void> Session::await_change(SteadyTime deadline) {
-  co_await flush();
-  if (over_) co_return;
   const auto wants_more = [this] {
     return !input_closed_ && channel_.buffered().size() < input_limit;
   };
   if (wants_more() && (readable_ || channel_.holds_input()) && read_now()) co_return;
-  if (wants_more()) {
-    // Counts as a change, and outlives this wait: most end before the client says more.
-    channel_.when_readable([this] {
-      readable_ = true;
-      if (transfer_) transfer_->notify();
-    });
-  }
+  const Patience::Ticket patience = be_patient();
   co_await transfer_->changed(deadline);
   if (wants_more() && readable_) read_now();
+}
+
+// A wait for an MX. If it lasts, the client gets the replies that were to go with the next one, and
+// is watched.
+Patience::Ticket Session::be_patient() {
+  return worker_.patience().begin([this] {
+    if (!out_.empty() && !output_lost_) {
+      const auto sent = channel_.write_now(out_);
+      if (sent) out_.erase(0, *sent);  // what fails now will with flush()
+    }
+    if (!input_closed_ && channel_.buffered().size() < input_limit) watch_client();
+  });
+}
+
+// What it sends, or that it goes, counts as a change, also of a later wait.
+void Session::watch_client() {
+  channel_.when_readable([this] {
+    readable_ = true;
+    if (transfer_) transfer_->notify();
+  });
 }
 
 // Takes what has come from the client; false: nothing.
@@ -300,6 +327,7 @@ asio::awaitable<void> Session::idle_read() {
   }
   auto got = co_await channel_.fill(input_limit, command_room);
   reading_ = false;
+  readable_ = false;
   if (!got) input_error(got.error());
 }
 
@@ -342,6 +370,8 @@ asio::awaitable<std::optional<std::string>> Session::next_line() {
     }
     if (input_closed_) co_return std::nullopt;
     if (transfer_ && !transfer_->all_answered()) {
+      co_await flush();
+      if (over_) co_return std::nullopt;
       co_await await_change(SteadyTime::max());
     } else {
       co_await idle_read();

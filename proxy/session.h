@@ -14,6 +14,7 @@
 #include "proxy/channel.h"
 #include "proxy/dialled.h"
 #include "proxy/listener.h"
+#include "proxy/patience.h"
 #include "proxy/session_transfer.h"
 #include "proxy/tls_server.h"
 #include "proxy/worker.h"
@@ -55,7 +56,7 @@ class Session {
   asio::awaitable<void> converse();
   asio::awaitable<bool> read_proxy_header();
   asio::awaitable<bool> reach_dialled();
-  base::Result<config::Tcp, base::Error> find_dialled();
+  asio::awaitable<base::Result<config::Tcp, base::Error>> find_dialled();
   asio::awaitable<void> await_dialled();
   void greet();
   asio::awaitable<std::optional<std::string>> next_line();
@@ -64,6 +65,8 @@ class Session {
   asio::awaitable<void> idle_read();
   void input_error(const IoError& error);
   asio::awaitable<void> await_change(SteadyTime deadline);
+  Patience::Ticket be_patient();
+  void watch_client();
   bool read_now();
   asio::awaitable<bool> settle();
   asio::awaitable<void> flush();

@@ -21,10 +21,11 @@ asio::awaitable<void> Session::on_data() {
             transfer_ ? "No recipient was accepted" : "MAIL and RCPT come first");
     co_return;
   }
-  co_await flush();
-  if (over_) co_return;
   transfer_->transaction()->received = received_field();
-  co_await transfer_->begin_data();
+  {
+    const Patience::Ticket patience = be_patient();
+    co_await transfer_->begin_data();
+  }
   if (over_) co_return;
   const auto refused = transfer_->refused_data();
   if (refused && !lmtp_) {
@@ -46,6 +47,7 @@ asio::awaitable<void> Session::on_data() {
 asio::awaitable<bool> Session::need_data() {
   channel_.set_deadline(now() + limits::client_data_wait);
   auto got = co_await channel_.fill(limits::body_chunk, body_room);
+  readable_ = false;
   if (over_) co_return false;
   if (got) co_return true;
   end_transfer("the client went away before its final dot");

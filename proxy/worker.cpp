@@ -3,16 +3,24 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "proxy/gather.h"
+#include "proxy/patience.h"
 #include "proxy/pool.h"
 #include "proxy/tls_client.h"
 
 namespace proxy {
+namespace {
+
+// A client is watched from then on, while an MX is being waited for.
+constexpr std::chrono::milliseconds watched_after{50};
+
+}  // namespace
 
 Worker::Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, std::size_t domains)
     : shared_(shared),
       snapshot_(std::move(snapshot)),
       gather_(std::make_unique<Gather>(shared, io_.get_executor(), domains)),
-      pool_(std::make_unique<Pool>(io_.get_executor(), shared.meters)) {}
+      pool_(std::make_unique<Pool>(io_.get_executor(), shared.meters)),
+      patience_(std::make_unique<Patience>(io_.get_executor(), watched_after)) {}
 
 Worker::~Worker() = default;
 

@@ -35,6 +35,7 @@ class HostHistories;
 class HostMemory;
 struct Meters;
 class MxSlots;
+class Patience;
 class Pool;
 class SeenHosts;
 class TlsClient;
@@ -91,6 +92,7 @@ class Worker {
   Gather& gather() { return *gather_; }
   Plans& plans() { return plans_; }
   Pool& pool() { return *pool_; }
+  Patience& patience() { return *patience_; }
   const std::shared_ptr<TlsClient>& tls_client() { return tls_client_; }
   const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
   // Whether this worker has not named that policy digest before on this UTC day; bounded memory.
@@ -109,6 +111,7 @@ class Worker {
   Plans plans_;
   std::shared_ptr<TlsClient> tls_client_;
   std::unique_ptr<Pool> pool_;
+  std::unique_ptr<Patience> patience_;
   std::unordered_set<std::string> digests_;
   std::chrono::sys_days digests_day_{};
 };

@@ -4,8 +4,9 @@
 import socket
 import ssl
 import subprocess
+import time
 
-from lab.actions import Drop, Each
+from lab.actions import Drop, Each, Wait
 from lab.case import LabCase, main
 from lab.client import Client, Lost, message, send
 from lab.procs import run, wait_for
@@ -21,6 +22,7 @@ class Transactions(LabCase):
         cls.bad = lab.domain("bad.example", {"tlsa": "3 1 1 " + "00" * 32})
         cls.fallback = lab.domain("fallback.example", {"at": {"handshake": Drop()}})
         cls.old = lab.domain("old.example", {"cert": "old"})
+        cls.slow = lab.domain("slow.example", {"at": {"rcpt": Wait(2), "data": Wait(2)}})
 
     def test_keywords(self):
         with Client(SMTP) as client:
@@ -60,6 +62,17 @@ class Transactions(LabCase):
             client.write(message() + b".\r\nNOOP\r\nQUIT\r\n")
             self.assertEqual([client.read().code for _ in range(3)], [250, 250, 221])
 
+    def test_a_slow_mx_keeps_no_other_reply_back(self):
+        """RFC 2920 §3.2: replies go together, but not at the cost of the client's patience."""
+        with Client(SMTP) as client:
+            client.write(f"MAIL FROM:<a@front.lab>\r\nRCPT TO:<{self.slow.rcpt}>\r\n"
+                         "DATA\r\n".encode())
+            for code in (250, 250, 354):
+                self.assertEqual(client.read().code, code)
+                self.assertEqual(client.buffer, b"")    # the next one takes two seconds
+            client.write(message() + b".\r\n")
+            self.assertEqual(client.read().code, 250)
+
     def test_tls_failure_falls_back_in_the_same_transaction(self):
         """Nothing published: broken TLS means cleartext, at once; an old certificate does not."""
         self.delivered(self.fallback, self.smtp(self.fallback.rcpt), tls=False)
@@ -89,6 +102,22 @@ class OneConnection(LabCase):
         """One that waits for mail under other terms does not keep this mail out."""
         self.reply(self.smtp(self.plain.rcpt), "250 2.0.0")
         self.reply(self.smtp(self.strict.rcpt), "250 2.0.0")
+
+    def test_who_waits_for_a_place_has_the_connection_that_gets_free(self):
+        with Client(SMTP) as first, Client(SMTP) as second:
+            self.assertTrue(first.transaction("a@front.lab", [self.plain.rcpt], message())
+                            .reply.ok)
+            before = len(self.plain.mx.sessions)
+            for code, line in ((250, "MAIL FROM:<a@front.lab>"),
+                               (250, f"RCPT TO:<{self.plain.rcpt}>"), (354, "DATA")):
+                self.assertEqual(first.cmd(line).code, code)
+            second.cmd("MAIL FROM:<b@front.lab>")
+            second.write(f"RCPT TO:<{self.plain.rcpt}>\r\n".encode())  # Its host is in use.
+            time.sleep(0.3)
+            first.write(message() + b".\r\n")
+            self.assertEqual(first.read().code, 250)
+            self.assertEqual(second.read().code, 250)
+            self.assertEqual(len(self.plain.mx.sessions), before)
 
     def test_the_log_says_who_refused(self):
         self.reply(self.smtp(self.refuses.rcpt), "550 5.7.1", "not you")
@@ -161,6 +190,20 @@ class Reuse(LabCase):
         cls.strict = lab.domain("strict.example", [], extra=["@ MX 10 mx.shared.example."],
                                 sts={"mx": ["mx.shared.example"]})
         cls.limited = lab.domain("limited.example")
+        cls.hosted = [lab.domain(f"h{n}.example",
+                                 {"name": "mx.host.example", "tlsa": "3 1 1"} if n == 0 else [],
+                                 extra=[] if n == 0 else ["@ MX 10 mx.host.example."])
+                      for n in range(3)]
+
+    def test_dane_ee_shares_among_the_domains_of_a_host(self):
+        """RFC 7672 §3.1.1: no name is looked at, so that a host shows the same to each domain."""
+        for domain in self.hosted:
+            self.reply(self.smtp(domain.rcpt), "250 2.0.0")
+            line = self.last(domain)
+            self.assertEqual((line["domain"], line["protection"], line["peer_auth"]),
+                             (domain.name, "authenticated", "dane-ee"))
+            self.assertEqual(line["reused"], domain is not self.hosted[0])
+        self.assertEqual(len(self.hosted[0].mx.sessions), 1)
 
     def test_one_connection_for_two_messages(self):
         for n in range(3):

@@ -97,21 +97,40 @@ TEST_CASE("a transparent listener refuses who was not redirected, and takes no m
 }
 
 TEST_CASE("a connection of ours is known by both its ends, as long as it lasts") {
+  using enum proxy::MxSlots::Whose;
   proxy::MxSlots slots;
   const auto mx = *base::Ip::parse("192.0.2.25");
   const auto here = *base::Ip::parse("198.51.100.1");
   {
     auto slot = slots.take(mx, 2);
     REQUIRE(slot);
-    CHECK_FALSE(slots.is_ours(here, 40000, mx));
+    CHECK(slots.whose(here, 40000, mx) == another);
+    slot->leaves();
+    CHECK(slots.whose(here, 40000, mx) == unknown);
     slot->leaves_from(here, 40000);
-    CHECK(slots.is_ours(here, 40000, mx));
-    CHECK_FALSE(slots.is_ours(here, 40001, mx));
+    CHECK(slots.whose(here, 40000, mx) == ours);
+    CHECK(slots.whose(here, 40001, mx) == another);
     // The kernel gives a port out again for another destination: an MTA's connection is not ours.
-    CHECK_FALSE(slots.is_ours(here, 40000, *base::Ip::parse("192.0.2.26")));
+    CHECK(slots.whose(here, 40000, *base::Ip::parse("192.0.2.26")) == another);
     proxy::MxSlots::Slot moved = std::move(*slot);
     slot.reset();
-    CHECK(slots.is_ours(here, 40000, mx));
+    CHECK(slots.whose(here, 40000, mx) == ours);
   }
-  CHECK_FALSE(slots.is_ours(here, 40000, mx));
+  CHECK(slots.whose(here, 40000, mx) == another);
+}
+
+TEST_CASE("a connect() that failed leaves nobody in doubt") {
+  using enum proxy::MxSlots::Whose;
+  proxy::MxSlots slots;
+  const auto mx = *base::Ip::parse("192.0.2.25");
+  auto failing = slots.take(mx, 2);
+  REQUIRE(failing);
+  failing->leaves();
+  auto second = slots.take(mx, 2);
+  REQUIRE(second);
+  second->leaves();
+  *failing = std::move(*second);  // gives the first one back
+  CHECK(slots.whose(mx, 40000, mx) == unknown);
+  failing.reset();
+  CHECK(slots.whose(mx, 40000, mx) == another);
 }
