@@ -290,6 +290,7 @@ std::string digest_of(const PeerChain& chain) {
   Bytes all;
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const Bytes der = der_of(chain.at(i), 0);  // DER tells its own length
+    if (der.empty()) return {};
     all.insert(all.end(), der.begin(), der.end());
   }
   const Bytes digest = digest_of(all, EVP_sha256());

@@ -52,7 +52,8 @@ struct VerifyTerms {
 };
 
 Identity identity_of(const PeerChain& chain);
-// SHA-256 of all certificates in their order: the same for the same chain alone. 32 octets.
+// SHA-256 of all certificates in their order: the same for the same chain alone. 32 octets; none
+// where OpenSSL is out of memory.
 std::string digest_of(const PeerChain& chain);
 // X.509's time; nullopt where unreadable.
 std::optional<base::WallTime> time_of(const ASN1_TIME* time);

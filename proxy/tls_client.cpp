@@ -232,9 +232,9 @@ void TlsClient::verify_chain(policy::PkixEvidence& pkix, const dane::PeerChain& 
     pkix.chain_error = "the rule's ca_file cannot be read any more";
     return;
   }
-  std::string key;
-  if (!terms.any_time) {
-    key = dane::digest_of(chain) + (demanded && demanded->ca_file ? *demanded->ca_file : ca_file_);
+  std::string key = terms.any_time ? std::string() : dane::digest_of(chain);
+  if (!key.empty()) {
+    key += demanded && demanded->ca_file ? *demanded->ca_file : ca_file_;
     const dane::Validity* const known = trusted_.find(key);
     if (known && known->from <= terms.now && terms.now < known->until) {
       pkix.chain = policy::ChainState::trusted;

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
@@ -16,8 +17,14 @@ namespace proxy {
 namespace {
 
 constexpr const char* lean_name = "sternpost-tls";
+// Each takes four of the 1024 keys for thread-local data that a process has. Without one more no
+// random number can be had in it, and each handshake fails: beyond these OpenSSL's own context.
+constexpr std::size_t most_libraries = 64;
 constexpr std::array<std::string_view, 6> certificate_keys{"RSA", "RSA-PSS", "DSA",
                                                            "EC",  "ED25519", "ED448"};
+// Types of keys that no handshake has: each is looked at for each certificate.
+constexpr std::array<std::string_view, 8> other_keys{"DHX",      "SM2",  "SIPHASH",  "POLY1305",
+                                                     "CMAC",     "HKDF", "TLS1-PRF", "SCRYPT"};
 
 // "EC" of "EC:id-ecPublicKey:1.2.840.10045.2.1".
 std::string_view first_name(const OSSL_ALGORITHM& algorithm) {
@@ -39,18 +46,28 @@ OSSL_PROVIDER* reference() {
   return provider;
 }
 
+bool is_key_of_tls(const OSSL_ALGORITHM& algorithm) {
+  return std::ranges::find(other_keys, first_name(algorithm)) == other_keys.end();
+}
+
+std::vector<OSSL_ALGORITHM> kept_of(int operation, bool (*keeps)(const OSSL_ALGORITHM&)) {
+  std::vector<OSSL_ALGORITHM> kept;
+  int uncached = 0;
+  const OSSL_ALGORITHM* one = OSSL_PROVIDER_query_operation(reference(), operation, &uncached);
+  for (; one && one->algorithm_names; ++one) {
+    if (keeps(*one)) kept.push_back(*one);
+  }
+  kept.push_back(OSSL_ALGORITHM{nullptr, nullptr, nullptr, nullptr});
+  return kept;
+}
+
 const OSSL_ALGORITHM* decoders() {
-  static const std::vector<OSSL_ALGORITHM> table = [] {
-    std::vector<OSSL_ALGORITHM> kept;
-    int uncached = 0;
-    const OSSL_ALGORITHM* one =
-        OSSL_PROVIDER_query_operation(reference(), OSSL_OP_DECODER, &uncached);
-    for (; one && one->algorithm_names; ++one) {
-      if (decodes_certificate_key(*one)) kept.push_back(*one);
-    }
-    kept.push_back(OSSL_ALGORITHM{nullptr, nullptr, nullptr, nullptr});
-    return kept;
-  }();
+  static const auto table = kept_of(OSSL_OP_DECODER, decodes_certificate_key);
+  return table.data();
+}
+
+const OSSL_ALGORITHM* key_types() {
+  static const auto table = kept_of(OSSL_OP_KEYMGMT, is_key_of_tls);
   return table.data();
 }
 
@@ -58,6 +75,7 @@ const OSSL_ALGORITHM* query(void*, int operation, int* uncached) {
   *uncached = 0;
   switch (operation) {
     case OSSL_OP_DECODER: return decoders();
+    case OSSL_OP_KEYMGMT: return key_types();
     case OSSL_OP_ENCODER:
     case OSSL_OP_STORE: return nullptr;  // files, of which a handshake has none
     default: return OSSL_PROVIDER_query_operation(reference(), operation, uncached);
@@ -84,6 +102,11 @@ int start_lean(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATC
   return 1;
 }
 
+bool has_usual_random() {
+  EVP_RAND_CTX* const primary = RAND_get0_primary(nullptr);
+  return primary && EVP_RAND_is_a(EVP_RAND_CTX_get0_rand(primary), "CTR-DRBG") == 1;
+}
+
 // Whether the default provider is all that there is, and nothing narrows what may be fetched.
 bool is_usual() {
   std::vector<std::string_view> names;
@@ -96,12 +119,13 @@ bool is_usual() {
       },
       &names);
   return names == std::vector<std::string_view>{"default"} && reference() != nullptr &&
-         EVP_default_properties_is_fips_enabled(nullptr) == 0;
+         EVP_default_properties_is_fips_enabled(nullptr) == 0 && has_usual_random();
 }
 
 struct Pool {
   std::mutex mutex;
   std::vector<std::unique_ptr<TlsLibrary>> idle;
+  std::size_t made = 0;
 };
 
 // Never destroyed: what a handshake made may be freed by whatever ends last.
@@ -121,7 +145,10 @@ std::unique_ptr<TlsLibrary> TlsLibrary::make() {
   const bool loaded = lender && OSSL_PROVIDER_add_builtin(made->lean_, lean_name, start_lean) &&
                       OSSL_PROVIDER_load(made->lean_, lean_name);
   lender = nullptr;
-  return loaded ? std::move(made) : nullptr;
+  // Their random numbers now, and not in the first handshake, which would fail without.
+  const bool usable =
+      loaded && RAND_get0_primary(made->whole_) && RAND_get0_primary(made->lean_);
+  return usable ? std::move(made) : nullptr;
 }
 
 // Only where it could not be made.
@@ -139,6 +166,8 @@ std::shared_ptr<TlsLibrary> TlsLibrary::take() {
     if (!pool().idle.empty()) {
       library = std::move(pool().idle.back());
       pool().idle.pop_back();
+    } else if (pool().made++ >= most_libraries) {
+      return nullptr;
     }
   }
   if (!library) library = make();

@@ -167,6 +167,34 @@ TEST_CASE("TlsLibrary: the keys of certificates, whatever the type, and all that
   CHECK(suites(library->context()) == suites(nullptr));
 }
 
+TEST_CASE("TlsLibrary: suites of TLS 1.2, of every kind, and groups") {
+  const Issued root = certs::make({.cn = "root", .ca = true});
+  const certs::Key rsa(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{2048}),
+                       EVP_PKEY_free);
+  const Issued leaf = certs::make({.cn = "mx", .dns = {"mx.example.com"}}, &root, rsa);
+  World world(root);
+  const auto meets = [&](int version, const char* suites, const char* groups) {
+    CAPTURE(suites, groups);
+    const Context server = server_of(leaf, &root);
+    SSL_CTX_set_dh_auto(server.get(), 1);
+    REQUIRE(SSL_CTX_set_max_proto_version(server.get(), version) == 1);
+    if (*suites) REQUIRE(SSL_CTX_set_cipher_list(server.get(), suites) == 1);
+    if (*groups) REQUIRE(SSL_CTX_set1_groups_list(server.get(), groups) == 1);
+    const auto session = world.meet(server.get(), std::string(suites) + groups);
+    CHECK(session.pkix.chain == ChainState::trusted);
+    if (*suites) CHECK(session.cipher == suites);
+  };
+  for (const char* const suite :
+       {"ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-RSA-AES256-SHA384",
+        "ECDHE-RSA-AES128-SHA", "DHE-RSA-AES256-GCM-SHA384", "DHE-RSA-AES128-SHA256",
+        "AES128-SHA256", "AES256-GCM-SHA384"}) {
+    meets(TLS1_2_VERSION, suite, "");
+  }
+  for (const char* const group : {"X25519", "P-256", "P-384", "P-521", "X448", "ffdhe3072"}) {
+    meets(TLS1_3_VERSION, "", group);
+  }
+}
+
 TEST_CASE("TlsLibrary: nobody shares one, and one that came back is used again") {
   auto first = TlsLibrary::take();
   auto second = TlsLibrary::take();
@@ -175,4 +203,19 @@ TEST_CASE("TlsLibrary: nobody shares one, and one that came back is used again")
   const auto* const known = second->context();
   second.reset();
   CHECK(TlsLibrary::take()->context() == known);
+}
+
+TEST_CASE("TlsLibrary: there are only so many, and behind them OpenSSL's own context serves") {
+  const Issued root = certs::make({.cn = "root", .ca = true});
+  const Issued leaf = certs::make({.cn = "mx", .dns = {"mx.example.com"}}, &root);
+  std::vector<std::shared_ptr<TlsLibrary>> held;
+  while (auto one = TlsLibrary::take()) {
+    held.push_back(std::move(one));
+    REQUIRE(held.size() <= 64);
+  }
+  CHECK(held.size() > 50);
+  World world(root);
+  CHECK(world.meet(server_of(leaf, &root).get()).pkix.chain == ChainState::trusted);
+  held.clear();
+  CHECK(TlsLibrary::take());
 }
