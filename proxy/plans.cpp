@@ -13,6 +13,12 @@ std::string tls_terms(const policy::Try& plan) {
          policy::fingerprint(plan.requirement);
 }
 
+std::string mark_of_tls(const policy::Try& plan, const std::string& terms,
+                        const base::Domain* domain) {
+  const bool shared = domain && policy::dane_of(plan.requirement);
+  return "t|" + terms + (shared ? "|" + domain->str() : std::string());
+}
+
 Plans::Domain Plans::domain(const std::shared_ptr<const Snapshot>& snapshot,
                             const policy::Operator& op, const base::Domain& domain,
                             const std::shared_ptr<const MxFacts>& mx, policy::StsState sts) {

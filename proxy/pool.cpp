@@ -38,7 +38,7 @@ std::unique_ptr<MxLink> Pool::take(const std::string& terms) {
 }
 
 void Pool::give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive) {
-  if (keepalive.count() <= 0 || count_ >= base::limits::idle_connections ||
+  if (keepalive.count() <= 0 || link->era != era_ || count_ >= base::limits::idle_connections ||
       !link->session->channel().is_open() || !link->session->channel().buffered().empty()) {
     link->session->quit();
     return;
@@ -92,6 +92,7 @@ bool Pool::make_place(const base::Ip& ip) {
 }
 
 void Pool::close_all() {
+  ++era_;
   for (auto& [terms, waiting] : idle_) {
     for (Idle& idle : waiting) idle.link->session->quit();
   }

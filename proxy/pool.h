@@ -33,6 +33,7 @@ struct MxLink {
   // The plan, and which part of it, that gave `authorized` last, where somebody noted it.
   std::shared_ptr<const PlannedHost> judged_by = nullptr;
   const policy::Try* judged_under = nullptr;
+  std::uint64_t era = 0;  // Pool::era() when its walk began
 };
 
 class Pool {
@@ -45,12 +46,15 @@ class Pool {
   // A live connection under these terms, or nullptr. One that the peer closed or wrote to while
   // idle is dropped on the way.
   std::unique_ptr<MxLink> take(const std::string& terms);
-  // A connection on which a transaction was just finished or reset.
+  // A connection on which a transaction was just finished or reset. One of an earlier era ends: what
+  // its peer proved, it proved to other CAs and under other terms of TLS.
   void give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive);
   // Closes one idle connection to this address, whatever its terms: its place is wanted. False:
   // there was none.
   bool make_place(const base::Ip& ip);
+  // Also those in use, when they come back: another configuration holds.
   void close_all();
+  std::uint64_t era() const { return era_; }
   std::size_t size() const { return count_; }
 
  private:
@@ -64,6 +68,7 @@ class Pool {
 
   std::unordered_map<std::string, std::list<Idle>> idle_;
   std::size_t count_ = 0;
+  std::uint64_t era_ = 0;
   Meters* meters_;
   boost::asio::steady_timer timer_;
   bool armed_ = false;

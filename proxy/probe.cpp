@@ -76,7 +76,8 @@ class Probe {
     if (memory == nullptr) return Mark::none;
     const SteadyTime now = std::chrono::steady_clock::now();
     const std::string address = ip.str() + "|" + std::to_string(config_.outbound.port);
-    if (memory->is_marked("t|" + tls_terms(plan) + "|" + address, now)) return Mark::tls;
+    const std::string terms = tls_terms(plan) + "|" + address;
+    if (memory->is_marked(mark_of_tls(plan, terms, &domain_), now)) return Mark::tls;
     return memory->is_marked("a|" + address, now) ? Mark::address : Mark::none;
   }
 

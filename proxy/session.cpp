@@ -242,6 +242,7 @@ void Session::tell_known() {
 // Waits until every RCPT was answered; false: the session is over. The client has sent another
 // command already: the replies go together (RFC 2920 §3.2).
 asio::awaitable<bool> Session::settle() {
+  std::optional<Patience::Ticket> patience;  // with all of the waits together
   for (;;) {
     tell_known();
     if (over_) co_return false;
@@ -252,7 +253,8 @@ asio::awaitable<bool> Session::settle() {
       over_ = true;
       co_return false;
     }
-    co_await await_change(SteadyTime::max());
+    if (!patience || impatient_) patience = be_patient();
+    co_await await_transfer(SteadyTime::max());
   }
 }
 
@@ -260,11 +262,15 @@ asio::awaitable<bool> Session::settle() {
 
 // Until the transfer changed or, as long as there is room, the client sent something or went away.
 asio::awaitable<void> Session::await_change(SteadyTime deadline) {
+  const Patience::Ticket patience = be_patient();
+  co_await await_transfer(deadline);
+}
+
+asio::awaitable<void> Session::await_transfer(SteadyTime deadline) {
   const auto wants_more = [this] {
     return !input_closed_ && channel_.buffered().size() < input_limit;
   };
   if (wants_more() && (readable_ || channel_.holds_input()) && read_now()) co_return;
-  const Patience::Ticket patience = be_patient();
   co_await transfer_->changed(deadline);
   if (wants_more() && readable_) read_now();
 }
@@ -272,7 +278,9 @@ asio::awaitable<void> Session::await_change(SteadyTime deadline) {
 // A wait for an MX. If it lasts, the client gets the replies that were to go with the next one, and
 // is watched.
 Patience::Ticket Session::be_patient() {
+  impatient_ = false;
   return worker_.patience().begin([this] {
+    impatient_ = true;
     if (!out_.empty() && !output_lost_) {
       const auto sent = channel_.write_now(out_);
       if (sent) out_.erase(0, *sent);  // what fails now will with flush()

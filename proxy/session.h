@@ -65,6 +65,7 @@ class Session {
   asio::awaitable<void> idle_read();
   void input_error(const IoError& error);
   asio::awaitable<void> await_change(SteadyTime deadline);
+  asio::awaitable<void> await_transfer(SteadyTime deadline);
   Patience::Ticket be_patient();
   void watch_client();
   bool read_now();
@@ -123,6 +124,7 @@ class Session {
   bool over_ = false;          // ends when what is to be said was said
   bool input_closed_ = false;  // the client sends no more
   bool output_lost_ = false;   // the client takes no more
+  bool impatient_ = false;     // the wait of be_patient() was long
   bool readable_ = false;      // something came from the client while a transfer was waited for
   bool reading_ = false;       // waits for a command, nothing open: drain() may interrupt
 };

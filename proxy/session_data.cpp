@@ -110,6 +110,10 @@ asio::awaitable<bool> Session::receive_message() {
 
 // One reply for each accepted recipient, in order; over SMTP one for all.
 asio::awaitable<void> Session::tell_finals() {
+  // Nobody watched the client while the MX was quick.
+  const auto look = [this] {
+    if (!input_closed_ && channel_.buffered().size() < limits::body_chunk) read_now();
+  };
   const std::size_t wanted = lmtp_ ? transfer_->finals() : 1;
   std::size_t told = 0;
   std::size_t confirmed = 0;    // went out while the client was still there
@@ -120,10 +124,12 @@ asio::awaitable<void> Session::tell_finals() {
       ++told;
       continue;
     }
+    if (told > confirmed) look();
     co_await flush();
     if (!output_lost_ && !client_gone()) confirmed = told;
     co_await await_change(SteadyTime::max());
   }
+  look();
   const bool gone = client_gone();
   co_await flush();
   if (!output_lost_ && !gone) confirmed = wanted;

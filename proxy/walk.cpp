@@ -42,7 +42,8 @@ Walk::Walk(Worker& worker, std::shared_ptr<const Snapshot> snapshot,
       snapshot_(std::move(snapshot)),
       config_(*snapshot_->config),
       transaction_(std::move(transaction)),
-      tls_client_(worker.tls_client()) {
+      tls_client_(worker.tls_client()),
+      era_(worker.pool().era()) {
   if (auto* domain = std::get_if<base::Domain>(&destination)) {
     domain_ = std::move(*domain);
     operator_ = operator_today(*worker_.shared().clock, snapshot_->settings, *domain_);
@@ -288,7 +289,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   HostMemory& memory = *worker_.shared().host_memory;
   const SteadyTime now = std::chrono::steady_clock::now();
   const std::string terms = tls_key() + "|" + address_key(ip);
-  std::array<std::string, 2> keys{"a|" + address_key(ip), "t|" + terms};
+  std::array<std::string, 2> keys{"a|" + address_key(ip), mark_key(terms)};
   // A mark that stands comes first, so that nobody is the probe of one and stopped by the other.
   if (memory.is_marked(keys[1], now)) std::swap(keys[0], keys[1]);
   for (const std::string& key : keys) {
@@ -314,13 +315,14 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
   if (!link) co_return nullptr;
   memory.clear("a|" + address_key(ip));
   if (current_->host) memory.clear("h|" + current_->host->str());
-  memory.clear("t|" + terms);
+  memory.clear(mark_key(terms));
   auto fitting = fit(std::move(link));
   co_return fitting;
 }
 
 // One that is open and may carry this mail.
 std::unique_ptr<MxLink> Walk::take_idle(base::Ip ip) {
+  if (worker_.pool().era() != era_) return nullptr;
   auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
   if (!link) return nullptr;
   if (!judge_again(*link)) {
@@ -497,7 +499,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
     // alone denied the host, whose reason is then the downgrade's, no mark stands in its way.
     const bool by_its_past = verdict.downgrade && verdict.reason == verdict.downgrade->reason;
     if (!by_its_past) {
-      memory.mark("t|" + terms, denied->reply.lines.front(), now, config_.outbound.host_memory);
+      memory.mark(mark_key(terms), denied->reply.lines.front(), now, config_.outbound.host_memory);
     }
     if (current_->host) {
       memory.mark("h|" + current_->host->str(), verdict.reason, now, config_.outbound.host_memory);
@@ -524,6 +526,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   std::optional<policy::TlsSession> tls;
   if (auto* facts = std::get_if<policy::TlsSession>(&evidence)) tls = std::move(*facts);
   MxLink link{std::move(session), *authorized, terms, std::move(tls), false, early, past_};
+  link.era = era_;
   co_return std::make_unique<MxLink>(std::move(link));
 }
 
@@ -621,6 +624,10 @@ std::string Walk::place(const base::Ip& ip) const {
 
 std::string Walk::address_key(const base::Ip& ip) const {
   return ip.str() + "|" + std::to_string(endpoint(ip).port);
+}
+
+std::string Walk::mark_key(const std::string& terms) const {
+  return mark_of_tls(*current_->plan, terms, domain_ ? &*domain_ : nullptr);
 }
 
 std::string Walk::tls_key() const {

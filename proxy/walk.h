@@ -113,12 +113,14 @@ class Walk {
   std::string place(const base::Ip& ip) const;  // "mx.example.com [192.0.2.1]"
   std::string address_key(const base::Ip& ip) const;
   std::string tls_key() const;
+  std::string mark_key(const std::string& terms) const;
 
   Worker& worker_;
   std::shared_ptr<const Snapshot> snapshot_;
   const config::Config& config_;
   std::shared_ptr<const Transaction> transaction_;
   std::shared_ptr<TlsClient> tls_client_;  // of the configuration that this transaction began with
+  const std::uint64_t era_;  // of the pool
   std::optional<base::Domain> domain_;
   std::optional<base::Ip> literal_;
   policy::Operator operator_;

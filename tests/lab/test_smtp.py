@@ -23,6 +23,8 @@ class Transactions(LabCase):
         cls.fallback = lab.domain("fallback.example", {"at": {"handshake": Drop()}})
         cls.old = lab.domain("old.example", {"cert": "old"})
         cls.slow = lab.domain("slow.example", {"at": {"rcpt": Wait(2), "data": Wait(2)}})
+        cls.each = lab.domain("each.example", {"at": {"rcpt": Wait(0.03)}})
+        cls.soon = lab.domain("soon.example", {"at": {"dot": Wait(0.01)}})
 
     def test_keywords(self):
         with Client(SMTP) as client:
@@ -72,6 +74,32 @@ class Transactions(LabCase):
                 self.assertEqual(client.buffer, b"")    # the next one takes two seconds
             client.write(message() + b".\r\n")
             self.assertEqual(client.read().code, 250)
+
+    def test_many_recipients_of_a_slow_mx(self):
+        """What is held is held for all waits together, not for each of them."""
+        with Client(SMTP) as client:
+            rcpts = "".join(f"RCPT TO:<r{n}@each.example>\r\n" for n in range(40))
+            client.write(f"MAIL FROM:<a@front.lab>\r\n{rcpts}NOOP\r\n".encode())
+            self.assertEqual(client.read().code, 250)       # The last one takes over a second.
+            self.assertLess(client.buffer.count(b"\n"), 40)
+            for _ in range(41):
+                self.assertEqual(client.read().code, 250)
+
+    def test_a_client_that_went_behind_the_dot_of_a_fast_mx(self):
+        """The MX has the message and the client does not know: uncertain, however soon it was."""
+        for lmtp in (False, True):
+            with self.subTest(lmtp=lmtp):
+                self.soon.mx.forget()
+                with Client(LMTP if lmtp else SMTP, lmtp=lmtp) as client:
+                    client.cmd("MAIL FROM:<a@front.lab>")
+                    rcpt = client.cmd(f"RCPT TO:<{self.soon.rcpt}>")
+                    self.assertEqual(rcpt.code, 250)
+                    client.cmd("DATA")
+                    client.write(message() + b".\r\n")
+                wait_for(lambda: self.soon.messages, "the message at the MX")
+                want = ["delivered", "uncertain"] * (1 + lmtp)
+                wait_for(lambda: [r["verdict"] for r in self.sternpost.records(
+                    domain="soon.example", event="delivery")] == want, f"{want} in the log")
 
     def test_tls_failure_falls_back_in_the_same_transaction(self):
         """Nothing published: broken TLS means cleartext, at once; an old certificate does not."""
@@ -190,6 +218,12 @@ class Reuse(LabCase):
         cls.strict = lab.domain("strict.example", [], extra=["@ MX 10 mx.shared.example."],
                                 sts={"mx": ["mx.shared.example"]})
         cls.limited = lab.domain("limited.example")
+        cls.trusted = lab.domain("trusted.example", sts={"mx": ["mx1.trusted.example"]})
+        cls.wrong = [lab.domain(f"w{n}.example",
+                                {"name": "mx.wrong.example", "tlsa": "3 1 1 " + "00" * 32}
+                                if n == 0 else [],
+                                extra=[] if n == 0 else ["@ MX 10 mx.wrong.example."])
+                     for n in range(2)]
         cls.hosted = [lab.domain(f"h{n}.example",
                                  {"name": "mx.host.example", "tlsa": "3 1 1"} if n == 0 else [],
                                  extra=[] if n == 0 else ["@ MX 10 mx.host.example."])
@@ -222,6 +256,28 @@ class Reuse(LabCase):
         self.limited.mx.at = {"mail": Each(None, "421 4.7.0 too many messages", None)}
         self.reply(self.smtp(self.limited.rcpt), "250 2.0.0")
         self.reply(self.smtp(self.limited.rcpt), "250 2.0.0")
+
+    def test_not_for_another_configuration(self):
+        """What an MX proved to the CAs of before is nothing to those of now."""
+        self.reply(self.smtp(self.trusted.rcpt), "250 2.0.0")
+        before = self.sternpost.config["tls"]
+        self.addCleanup(self.sternpost.reload)
+        self.addCleanup(self.sternpost.configure, {"tls": before})
+        with Client(SMTP) as client:
+            for line in ("MAIL FROM:<a@front.lab>", f"RCPT TO:<{self.trusted.rcpt}>", "DATA"):
+                self.assertLess(client.cmd(line).code, 400)
+            self.sternpost.configure({"tls": {"ca_file": self.lab.pki.stranger.cert.alone}})
+            self.sternpost.reload()
+            client.write(message() + b".\r\n")
+            self.assertEqual(client.read().code, 250)
+        self.reply(self.smtp(self.trusted.rcpt), "451 4.7.5", "certificate")
+
+    def test_a_refusal_names_the_domain_itself(self):
+        """Domains at one host, whose records do not fit: each has its own words and session."""
+        for domain in self.wrong:
+            got = self.smtp(domain.rcpt).reply
+            self.assertEqual(got.status, "451 4.7.5", str(got))
+            self.assertEqual(self.record(got, "session")["domain"], domain.name)
 
     def test_not_for_a_stricter_policy(self):
         """A connection made without a policy is not used for mail that has one."""
