@@ -244,6 +244,10 @@ std::vector<RotatedFile> rotated_files(const std::filesystem::path& current) {
   return files;
 }
 
+std::string was_another_log(std::uint64_t last) {
+  return "up to record " + std::to_string(last) + " the log was ";
+}
+
 std::vector<std::filesystem::path> chain_files(const std::filesystem::path& current) {
   std::vector<std::filesystem::path> files;
   for (RotatedFile& file : rotated_files(current)) files.push_back(std::move(file.path));

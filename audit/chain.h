@@ -80,6 +80,9 @@ struct FirstLine {
 };
 std::optional<FirstLine> read_first_line(const std::filesystem::path& file);
 
+// The words of a `start` record where the daemon comes from another log, whose path follows them.
+std::string was_another_log(std::uint64_t last);
+
 // The number of the file's last record; 0 where the file is not there or has none.
 base::Result<std::uint64_t, base::Error> read_last_number(const std::filesystem::path& file);
 

@@ -33,7 +33,10 @@ base::Result<void, base::Error> Retention::load() {
   auto stored = store_.load_removed();
   if (!stored) return base::fail(std::move(stored.error()));
   loaded_ = true;
-  if (*stored && (*stored)->log != options_.path) {
+  const auto is_same = [this](const std::filesystem::path& log) {
+    return log.lexically_normal() == options_.path.lexically_normal();
+  };
+  if (*stored && !is_same((*stored)->log)) {
     elsewhere_ = std::move((*stored)->log);
     return {};
   }

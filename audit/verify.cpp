@@ -152,7 +152,7 @@ class Chain {
       result_.files = 1;
     }
     if (result_.records == 0 && !first(line)) return false;
-    if (result_.records > 0 && !fits(before_, line)) {
+    if (result_.records > 0 && !fits(before_, line) && !was_elsewhere(line)) {
       std::vector<ChainLine> following;
       for (ChainLine one; following.size() < lines_looked_at && read(one);) {
         following.push_back(one);
@@ -168,6 +168,27 @@ class Chain {
     result_.head = Head{line.link->seq, line.hash};
     result_.last_time = line.link->time;
     before_ = std::move(line);
+    return true;
+  }
+
+  // `line` is the one that was read last. A daemon that comes back to this file goes on with the
+  // number and the hash of the other one (Writer::compare), and says so in its first record, which
+  // the chain holds fast like any other. A known head from in between cannot be compared here.
+  bool was_elsewhere(const ChainLine& line) {
+    constexpr std::size_t most = 100;
+    if (!line.link || line.link->seq <= before_.link->seq + 1) return false;
+    const std::uint64_t last = line.link->seq - 1;
+    if (known_ && known_->seq > before_.link->seq && known_->seq <= last) return false;
+    if (!members_.is(key_index("event"), "start")) return false;
+    const std::optional<std::string> reason = members_.text(key_index("reason"));
+    if (!reason || reason->find(was_another_log(last)) == std::string::npos) return false;
+    if (result_.elsewhere.size() >= most) return false;
+    const std::uint64_t from = before_.link->seq + 1;
+    result_.elsewhere.push_back(
+        at(line, (from == last ? record(from) + " is" : "records " + std::to_string(from) +
+                                                            " to " + std::to_string(last) +
+                                                            " are") +
+                     " in another log, as this record says: " + *reason));
     return true;
   }
 

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "audit/chain.h"
 #include "audit/hash.h"
@@ -42,6 +43,9 @@ struct Verification {
   bool ends_early = false;
   // What is wrong with where the chain begins; it may be whole from there on.
   std::optional<BadRecord> beginning;
+  // Where the log was another file for a while (log.enforcement was changed, and changed back), by
+  // the word of the `start` record behind: those records are there, and were not read.
+  std::vector<BadRecord> elsewhere;
   // The known head is older than all that is here, so that it says nothing about it.
   bool head_is_older = false;
   // A file could not be read: what was found holds for those before it.

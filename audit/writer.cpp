@@ -145,13 +145,16 @@ void Writer::compare(const Tail& tail, const std::optional<Head>& known, Known s
     // All of them may be past their retention, where no mail came for as long.
     const std::uint64_t last = std::max(head_.seq, retention_.removed().value_or(Head{}).seq);
     if (source == Known::stored && !retention_.elsewhere().empty()) {
-      note(notes, "up to record " + std::to_string(known->seq) + " the log was " +
-                      retention_.elsewhere().string());
+      note(notes, was_another_log(known->seq) + retention_.elsewhere().string());
     } else if (known->seq > last) {
       note(notes, "records " + std::to_string(last + 1) + " to " + std::to_string(known->seq) +
                       " are missing from the file");
     }
     head_ = *known;
+  } else if (tail.hash_of_known && *tail.hash_of_known != known->hash &&
+             source == Known::stored && !retention_.elsewhere().empty()) {
+    note(notes, "the stored head is that of " + retention_.elsewhere().string() +
+                    "; this log goes on from its own record " + std::to_string(head_.seq));
   } else if (tail.hash_of_known && *tail.hash_of_known != known->hash) {
     note(notes, "record " + std::to_string(known->seq) + " is not the one that was written");
     head_.hash = known->hash;

@@ -48,6 +48,10 @@ void print_json(const audit::Verification& result, const Task& task, std::ostrea
   reply["unreadable"] = nullptr;
   if (result.unreadable) reply["unreadable"] = *result.unreadable;
   reply["torn"] = place_json(result.torn);
+  reply["elsewhere"] = ordered_json::array();
+  for (const audit::BadRecord& place : result.elsewhere) {
+    reply["elsewhere"].push_back(place_json(place));
+  }
   reply["files"] = result.files;
   reply["records"] = result.records;
   reply["first_seq"] = result.first_seq;
@@ -92,6 +96,9 @@ void print_notes(const audit::Verification& result, const Task& task, std::ostre
   if (result.torn) {
     err << base::without_controls(result.torn->str()) << ", and is not judged\n";
   }
+  for (const audit::BadRecord& place : result.elsewhere) {
+    err << base::without_controls(place.str()) << '\n';
+  }
   if (!task.trouble.empty()) {
     err << "what is known of the chain besides the log cannot be had: "
         << base::without_controls(task.trouble) << '\n';
@@ -132,8 +139,15 @@ std::optional<Task> configured_task(const AuditVerify& options, const std::strin
   if (files) return Task{std::move(*files), std::move(known), std::move(trouble), config};
   status = exit_unavailable;
   terminal.err << base::without_controls(files.error().text) << '\n';
-  if (known) {
-    terminal.err << "records 1 to " << known->seq << " were written, and are not there\n";
+  if (!known) return std::nullopt;
+  std::uint64_t first = 1;
+  if (world.known_removed) {
+    const auto removed = world.known_removed(*config);
+    if (removed && *removed) first = (*removed)->seq + 1;
+  }
+  if (first <= known->seq) {
+    terminal.err << "records " << first << " to " << known->seq
+                 << " were written, and are not there\n";
     status = exit_no;
   }
   return std::nullopt;

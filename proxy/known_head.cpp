@@ -43,12 +43,26 @@ base::Result<nlohmann::json, DaemonError> daemon_status(const config::Config& co
   return ask_daemon(config.server.control, request, daemon_wait);
 }
 
+// Two ways to write one path are one log.
+bool is_same(const std::filesystem::path& one, const std::filesystem::path& other) {
+  std::error_code error;
+  return one.lexically_normal() == other.lexically_normal() ||
+         std::filesystem::equivalent(one, other, error);
+}
+
+// Which other log the daemon writes; empty: this one.
+std::string other_log(const nlohmann::json& reply, const config::Config& config) {
+  const auto log = reply.find("log");
+  if (log == reply.end() || !log->is_string()) return "a log it does not name";
+  const auto name = log->get<std::string>();
+  return is_same(name, config.log.enforcement) ? std::string() : name;
+}
+
 // A text of the daemon's answer; nullopt where it has none, or writes another log.
 std::optional<std::string> text_in(const nlohmann::json& reply, const char* key,
                                    const config::Config& config) {
-  const auto log = reply.find("log");
   const auto text = reply.find(key);
-  if (log == reply.end() || *log != config.log.enforcement.string()) return std::nullopt;
+  if (!other_log(reply, config).empty()) return std::nullopt;
   if (text == reply.end() || !text->is_string()) return std::nullopt;
   return text->get<std::string>();
 }
@@ -58,6 +72,9 @@ std::optional<std::string> text_in(const nlohmann::json& reply, const char* key,
 Known known_head(const config::Config& config) {
   const auto reply = daemon_status(config);
   if (reply) {
+    if (const std::string other = other_log(*reply, config); !other.empty()) {
+      return base::fail(cannot(base::Error{"the daemon writes " + other}));
+    }
     const auto text = text_in(*reply, "log_head", config);
     if (!text) return std::optional<audit::Head>();
     return audit::parse_head(*text);
@@ -69,7 +86,7 @@ Known known_head(const config::Config& config) {
   if (!head) return base::fail(cannot(head.error()));
   const auto removed = stored_removed(config);
   if (!removed) return base::fail(DaemonError(removed.error()));
-  if (*head && *removed && (*removed)->log != config.log.enforcement) {
+  if (*head && *removed && !is_same((*removed)->log, config.log.enforcement)) {
     return base::fail(cannot(base::Error{"the store holds that of " + (*removed)->log.string() +
                                          ", and no daemon has begun this log yet"}));
   }
@@ -86,8 +103,9 @@ Known known_removed(const config::Config& config) {
   if (!reply.error().not_running) return base::fail(DaemonError(reply.error()));
   const auto removed = stored_removed(config);
   if (!removed) return base::fail(DaemonError(removed.error()));
-  if (!*removed || (*removed)->log != config.log.enforcement) return std::optional<audit::Head>();
-  return std::optional<audit::Head>((*removed)->last);
+  std::optional<audit::Head> last;
+  if (*removed && is_same((*removed)->log, config.log.enforcement)) last = (*removed)->last;
+  return last;
 }
 
 }  // namespace proxy

@@ -345,3 +345,55 @@ TEST_CASE("log: its start says where it was before, and not that records are mis
   open_log(other, head, clock)->stop("test");
   CHECK(records(other.log())[2]["reason"].is_null());
 }
+
+TEST_CASE("log: back to a log of before: what is in the other one is not missing") {
+  Folder folder;
+  Folder other;
+  MemoryHead head;
+  HandClock clock;
+  for (const Folder* one : {&folder, &other, &folder}) open_log(*one, head, clock)->stop("test");
+  const auto lines = records(folder.log());
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[2]["seq"] == 5);
+  CHECK(lines[2]["reason"] == "up to record 4 the log was " + other.log().string());
+  Verification result = verify(chain_files(folder.log()), head.get());
+  compare_beginning(result, *head.removed(), head.get());
+  CHECK_FALSE(result.bad);
+  CHECK_FALSE(result.beginning);
+  REQUIRE(result.elsewhere.size() == 1);
+  CHECK(result.elsewhere[0].str() == folder.log().string() +
+                                         ":3: records 3 to 4 are in another log, as this record "
+                                         "says: up to record 4 the log was " +
+                                         other.log().string());
+  // A head from in between is not to be had here, and a line that only claims it fits nowhere.
+  const auto hash = Sha256().hex(slurp(other.log()).substr(0, slurp(other.log()).find('\n')));
+  const std::vector<fs::path> files{folder.log()};
+  CHECK(verify(files, Head{3, hash}).bad);
+  std::string text = slurp(folder.log());
+  const auto at_first = text.find("up to record 4");
+  REQUIRE(at_first != std::string::npos);
+  text.replace(at_first, 14, "up to record 3");
+  spit(folder.log(), text);
+  CHECK(verify(files, head.get()).bad);
+}
+
+TEST_CASE("log: a store that was another log's spoils no chain") {
+  Folder folder;
+  Folder other;
+  MemoryHead own;
+  MemoryHead foreign;
+  HandClock clock;
+  open_log(folder, own, clock)->stop("test");
+  open_log(folder, own, clock)->stop("test");
+  open_log(other, foreign, clock)->stop("test");
+  open_log(folder, foreign, clock)->stop("test");
+  const auto lines = records(folder.log());
+  REQUIRE(lines.size() == 6);
+  CHECK(lines[4]["seq"] == 5);
+  CHECK(lines[4]["reason"] == "the stored head is that of " + other.log().string() +
+                                  "; this log goes on from its own record 4");
+  Verification result = verify(chain_files(folder.log()), foreign.get());
+  compare_beginning(result, *foreign.removed(), foreign.get());
+  CHECK_FALSE(result.bad);
+  CHECK_FALSE(result.beginning);
+}
