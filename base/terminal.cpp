@@ -9,9 +9,11 @@ namespace base {
 namespace {
 
 // Unicode's control characters behind ASCII: C1, the marks and overrides of writing direction, line
-// separators, zero width ones and the byte order mark.
+// separators, those without a width or a shape (soft hyphen, fillers) and the byte order mark.
 bool is_control(std::uint32_t c) {
-  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c ||
+         c == 0x115f || c == 0x1160 || c == 0x180e || c == 0x3164 || c == 0xffa0 ||
+         (c >= 0x200b && c <= 0x200f) ||
          (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
          (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
 }

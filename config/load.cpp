@@ -255,7 +255,8 @@ LoadResult load_defaults(const Surroundings& surroundings) {
 }
 
 std::string text_of(const Issue& issue, std::string_view kind) {
-  return position(issue.place) + ": " + std::string(kind) + ": " + issue.text;
+  return base::without_controls(position(issue.place)) + ": " + std::string(kind) + ": " +
+         issue.text;
 }
 
 }  // namespace config

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 
@@ -153,6 +154,17 @@ struct Alike {
   std::size_t count = 0;
 };
 
+// As one word of a shell's command.
+std::string in_shell(const std::string& path) {
+  const bool plain = std::ranges::all_of(path, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c >= 0x80 || std::strchr("/._-+:@%,=", c) != nullptr;
+  });
+  if (plain) return path;
+  std::string out = "'";
+  for (const char c : path) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 // In the order of the places.
 std::vector<Alike> alike(const std::vector<Place>& places, const std::vector<int>& answers) {
   std::vector<Alike> all;
@@ -166,15 +178,17 @@ std::vector<Alike> alike(const std::vector<Place>& places, const std::vector<int
     });
     if (found == all.end()) found = all.insert(all.end(), Alike{use, answers[i], {}, {}, 0});
     found->what += (found->count > 0 ? ", " : "") + places[i].path + " (" + places[i].key + ")";
-    found->paths += (found->count > 0 ? " " : "") + places[i].path;
     ++found->count;
+    const bool before = std::any_of(places.begin(), places.begin() + static_cast<long>(i),
+                                    [&](const Place& one) { return one.path == places[i].path; });
+    if (before) continue;  // one folder for several things
+    found->paths += (found->paths.empty() ? "" : " ") + in_shell(places[i].path);
   }
   return all;
 }
 
 // A folder that is not there yet is made by the daemon or by systemd, where the one above allows.
-Finding judge_places(const Alike& wrong, const std::string& who, bool as_service) {
-  const std::string owner = as_service ? who : "USER";
+Finding judge_places(const Alike& wrong, const std::string& who, const std::string& owner) {
   const std::string why = std::strerror(wrong.why);
   if (wrong.use == Use::read || wrong.use == Use::secret) {
     std::string todo = wrong.use == Use::secret ? "chgrp " + owner + " " + wrong.paths +
@@ -193,7 +207,8 @@ Finding judge_places(const Alike& wrong, const std::string& who, bool as_service
   }
   return {"directories", Health::fail,
           wrong.what + " cannot be written by " + who + ": " + why,
-          "chown " + owner + " " + wrong.paths + ", or look at the mount and its rights"};
+          "chown " + owner + " " + wrong.paths + ", let " + owner +
+              " enter the directories above, or look at the mount and its rights"};
 }
 
 // Who is asked for, and whether his answers are the daemon's.
@@ -254,8 +269,9 @@ void ask_for_places(std::vector<Finding>& findings, const std::vector<Place>& pl
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (answers[i] == 0) judge_space(findings, places[i]);
   }
+  const bool known = !user.empty() && ::getpwnam(user.c_str()) != nullptr;
   for (const Alike& one : alike(places, answers)) {
-    findings.push_back(judge_places(one, who.words, who.as_service));
+    findings.push_back(judge_places(one, who.words, known ? user : "USER"));
   }
 }
 

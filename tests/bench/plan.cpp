@@ -132,7 +132,13 @@ double microseconds(Steady::time_point begun, std::size_t times) {
 // What a plan without caches of its own would ask first, and no more of it.
 double ask_libunbound(const config::Config& config, const std::vector<base::Domain>& domains,
                       std::size_t rounds) {
-  const auto context = value_of(dns::make_unbound_context(proxy::unbound_options(config, true)));
+  dns::UnboundOptions options;
+  options.trust_anchor_file = config.dns.trust_anchor_file.string();
+  for (const auto& forwarder : config.dns.forwarders) {
+    options.forwarders.push_back(forwarder.address.str() + "@" + std::to_string(forwarder.port));
+  }
+  options.unbound_config = config.dns.unbound_config.string();
+  const auto context = value_of(dns::make_unbound_context(options));
   const auto ask = [&](const base::Domain& domain) {
     ub_result* result = nullptr;
     const int error = ub_resolve(context.get(), domain.str().c_str(), 15, 1, &result);

@@ -11,9 +11,10 @@ namespace pt = plan_test;
 namespace {
 
 // What to do about mx.example.com, an alias of host.example.net.
-std::string alias_advice(Made& one) {
+std::string alias_advice(Made& one, dns::Security security = dns::Security::secure) {
   one.plan();
-  one.gathered.asked.push_back(check_test::behind_alias("mx.example.com", "host.example.net"));
+  one.gathered.asked.push_back(
+      check_test::behind_alias("mx.example.com", "host.example.net", security));
   const check::Report report = one.report();
   for (const check::Problem& problem : report.mx[0].problems) {
     if (problem.code == "mx-alias") return problem.mend;
@@ -32,15 +33,16 @@ TEST_CASE("RFC 2181 §10.3: mending an alias costs the domain neither its policy
   SECTION("a policy that lists the alias alone") {
     one.setup.with(pt::sts(policy::StsMode::enforce));
     CHECK(alias_advice(one) ==
-          "first let the certificate there name host.example.net, list host.example.net in the "
-          "policy file, then change the id of _mta-sts.example.com and wait 1 day (max_age), and "
+          "first let the certificate there name host.example.net, too, list host.example.net in "
+          "the policy file, then change the id of _mta-sts.example.com and wait 1 day (max_age), "
+          "and "
           "then let the MX record of example.com name host.example.net itself; or give "
           "mx.example.com the addresses in place of the CNAME");
   }
   SECTION("a policy that approves the target, too") {
     one.setup.with(pt::sts(policy::StsMode::enforce, {"mx.example.com", "*.example.net"}));
     CHECK(alias_advice(one).starts_with(
-        "first let the certificate there name host.example.net, and then let the MX record"));
+        "first let the certificate there name host.example.net, too, and then let the MX record"));
   }
   SECTION("mode none asks for nothing") {
     one.setup.with(pt::sts(policy::StsMode::none));
@@ -60,6 +62,30 @@ TEST_CASE("RFC 2181 §10.3: mending an alias costs the domain neither its policy
           "records of host.example.net at _25._tcp.mx.example.com too and then give "
           "mx.example.com the addresses in place of the CNAME");
   }
+  SECTION("RFC 7672 §3.2.2: DANE-TA looks at names") {
+    const std::vector<dane::Tlsa> records{pt::tlsa(2)};
+    one.hosts[0].dane = pt::usable("mx.example.com", records);
+    CHECK(alias_advice(one).starts_with(
+        "first let the certificate there name host.example.net, too, publish the TLSA records"));
+    one.hosts[0].dane = pt::usable("host.example.net", records);
+    CHECK(alias_advice(one).ends_with(
+        "; or let the certificate there name mx.example.com, too, publish the TLSA records of "
+        "host.example.net at _25._tcp.mx.example.com too and then give mx.example.com the "
+        "addresses in place of the CNAME"));
+  }
+  SECTION("RFC 7672 §2.2.2: TLSA records of a target that is not signed count for nothing") {
+    one.hosts[0].dane = pt::usable("mx.example.com");
+    CHECK(alias_advice(one, dns::Security::insecure) ==
+          "give mx.example.com the addresses in place of the CNAME");
+  }
+  SECTION("what an unsigned alias points to may have TLSA records that nobody looked at") {
+    one.hosts[0].dane = dane::NotApplicable{"not signed", true};
+    CHECK(alias_advice(one).starts_with("first see that the TLSA records at _25._tcp.host."));
+  }
+  SECTION("a policy that could not be had may be held by others") {
+    one.setup.with(policy::StsUnavailable{"1", pt::fetch_failure()});
+    CHECK(alias_advice(one).starts_with("first mend the MTA-STS policy and see that it lists "));
+  }
   SECTION("a target that is an MX already") {
     auto& list = std::get<policy::MxList>(one.setup.facts.mx);
     list.hosts.push_back({pt::name("host.example.net"), 20});
@@ -67,7 +93,7 @@ TEST_CASE("RFC 2181 §10.3: mending an alias costs the domain neither its policy
                          pt::no_dane()});
     CHECK(alias_advice(one).starts_with(
         "remove the MX record of example.com that names mx.example.com, since host.example.net is "
-        "an MX by itself; or "));
+        "an MX by itself, and give that one the preference 10; or "));
   }
 }
 

@@ -84,9 +84,11 @@ inline Made made(std::size_t count = 1) {
 }
 
 // The host's address, asked for and found behind a CNAME.
-inline check::Asked behind_alias(const std::string& host, const std::string& target) {
+inline check::Asked behind_alias(const std::string& host, const std::string& target,
+                                 dns::Security security = dns::Security::secure) {
   dns::RawAnswer raw;
   raw.existence = dns::Existence::data;
+  raw.security = security;
   raw.via_cname = true;
   raw.canonical_name = target;
   return {dns::Type::A, host, dns::RawLookup(raw)};
