@@ -24,9 +24,9 @@ struct Snapshot;
 // for equal terms.
 std::string tls_terms(const policy::Try& plan);
 
-// Under which proxy/host_memory keeps that the TLS of a host fell short of `plan`. `terms`: of it and
-// the address. Domains share what DANE demands of a host, and other mail's connections; the words of
-// a refusal, and what is reported, are each domain's own.
+// Under which proxy/host_memory keeps that the TLS of a host fell short of `plan`. `terms`: its own
+// and the address. Domains share what DANE demands of a host, and connections; the words of a
+// refusal, and what is reported, are each domain's own.
 std::string mark_of_tls(const policy::Try& plan, const std::string& terms,
                         const base::Domain* domain);
 

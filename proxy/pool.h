@@ -46,8 +46,8 @@ class Pool {
   // A live connection under these terms, or nullptr. One that the peer closed or wrote to while
   // idle is dropped on the way.
   std::unique_ptr<MxLink> take(const std::string& terms);
-  // A connection on which a transaction was just finished or reset. One of an earlier era ends: what
-  // its peer proved, it proved to other CAs and under other terms of TLS.
+  // A connection on which a transaction was just finished or reset. One of an earlier era ends:
+  // what its peer proved, it proved to other CAs and under other terms of TLS.
   void give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive);
   // Closes one idle connection to this address, whatever its terms: its place is wanted. False:
   // there was none.
