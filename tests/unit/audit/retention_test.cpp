@@ -385,6 +385,7 @@ TEST_CASE("log: a store that was another log's spoils no chain") {
   HandClock clock;
   open_log(folder, own, clock)->stop("test");
   open_log(folder, own, clock)->stop("test");
+  clock.set(at("2026-03-01T13:00:00.000Z"));  // other lines than those
   open_log(other, foreign, clock)->stop("test");
   open_log(folder, foreign, clock)->stop("test");
   const auto lines = records(folder.log());
