@@ -17,7 +17,7 @@ namespace proxy {
 namespace {
 
 constexpr const char* lean_name = "sternpost-tls";
-// Each takes four of the 1024 keys for thread-local data that a process has. Without one more no
+// Each takes two of the 1024 keys for thread-local data that a process has. Without one more no
 // random number can be had in it, and each handshake fails: beyond these OpenSSL's own context.
 constexpr std::size_t most_libraries = 64;
 constexpr std::array<std::string_view, 6> certificate_keys{"RSA", "RSA-PSS", "DSA",
@@ -39,8 +39,7 @@ bool decodes_certificate_key(const OSSL_ALGORITHM& algorithm) {
          std::ranges::find(certificate_keys, first_name(algorithm)) != certificate_keys.end();
 }
 
-// The default provider in OpenSSL's own context. Its tables are constants, the same in every
-// context; only the state that their functions are called with is not.
+// The default provider in OpenSSL's own context, whose tables and state ours passes on.
 OSSL_PROVIDER* reference() {
   static OSSL_PROVIDER* const provider = OSSL_PROVIDER_load(nullptr, "default");
   return provider;
@@ -86,9 +85,6 @@ int capabilities(void*, const char* capability, OSSL_CALLBACK* take, void* argum
   return OSSL_PROVIDER_get_capabilities(reference(), capability, take, argument);
 }
 
-// Of the provider that lends its state to the one that this thread is making.
-thread_local OSSL_PROVIDER* lender = nullptr;
-
 int start_lean(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATCH** functions,
                void** state) {
   static const std::array<OSSL_DISPATCH, 3> table{
@@ -96,9 +92,8 @@ int start_lean(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATC
       OSSL_DISPATCH{OSSL_FUNC_PROVIDER_GET_CAPABILITIES,
                     reinterpret_cast<void (*)()>(capabilities)},
       OSSL_DISPATCH{0, nullptr}};
-  if (!lender) return 0;
   *functions = table.data();
-  *state = OSSL_PROVIDER_get0_provider_ctx(lender);
+  *state = OSSL_PROVIDER_get0_provider_ctx(reference());
   return 1;
 }
 
@@ -138,24 +133,16 @@ Pool& pool() {
 
 std::unique_ptr<TlsLibrary> TlsLibrary::make() {
   std::unique_ptr<TlsLibrary> made(new TlsLibrary);
-  made->whole_ = OSSL_LIB_CTX_new();
-  made->lean_ = OSSL_LIB_CTX_new();
-  if (!made->whole_ || !made->lean_) return nullptr;
-  lender = OSSL_PROVIDER_load(made->whole_, "default");
-  const bool loaded = lender && OSSL_PROVIDER_add_builtin(made->lean_, lean_name, start_lean) &&
-                      OSSL_PROVIDER_load(made->lean_, lean_name);
-  lender = nullptr;
-  // Their random numbers now, and not in the first handshake, which would fail without.
-  const bool usable =
-      loaded && RAND_get0_primary(made->whole_) && RAND_get0_primary(made->lean_);
-  return usable ? std::move(made) : nullptr;
+  made->context_ = OSSL_LIB_CTX_new();
+  const bool loaded = made->context_ &&
+                      OSSL_PROVIDER_add_builtin(made->context_, lean_name, start_lean) &&
+                      OSSL_PROVIDER_load(made->context_, lean_name);
+  // Its random numbers now, and not in the first handshake, which would fail without.
+  return loaded && RAND_get0_primary(made->context_) ? std::move(made) : nullptr;
 }
 
 // Only where it could not be made.
-TlsLibrary::~TlsLibrary() {
-  OSSL_LIB_CTX_free(lean_);
-  OSSL_LIB_CTX_free(whole_);
-}
+TlsLibrary::~TlsLibrary() { OSSL_LIB_CTX_free(context_); }
 
 std::shared_ptr<TlsLibrary> TlsLibrary::take() {
   static const bool usual = is_usual();

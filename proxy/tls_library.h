@@ -9,7 +9,6 @@
 #include <memory>
 
 struct ossl_lib_ctx_st;
-struct ossl_provider_st;
 
 namespace proxy {
 
@@ -24,14 +23,13 @@ class TlsLibrary {
   TlsLibrary(const TlsLibrary&) = delete;
   TlsLibrary& operator=(const TlsLibrary&) = delete;
 
-  ossl_lib_ctx_st* context() const { return lean_; }
+  ossl_lib_ctx_st* context() const { return context_; }
 
  private:
   TlsLibrary() = default;
   static std::unique_ptr<TlsLibrary> make();
 
-  ossl_lib_ctx_st* whole_ = nullptr;  // has the default provider
-  ossl_lib_ctx_st* lean_ = nullptr;   // has that one's algorithms but for some
+  ossl_lib_ctx_st* context_ = nullptr;
 };
 
 }  // namespace proxy
