@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -181,6 +182,20 @@ class Doctor(LabCase):
         self.assertRegex(wrong[0]["remedy"], r"^chown nobody /\S+ /\S+.*, or look at")
         self.assertEqual(self.health("directories", "fail", "there is no user nosuchuser",
                                      user="nosuchuser"), 1)
+
+    def test_commands_can_be_pasted(self):
+        """Whatever the path is called, a shell takes it for one word, and each path once."""
+        folder = self.sternpost.path("sp ace", "it's")
+        os.makedirs(folder, 0o700)
+
+        def test():
+            _, found = self.doctor(user="nobody")
+            remedy = [x["remedy"] for x in found["directories"] if x["health"] == "fail"][0]
+            words = shlex.split(remedy.partition(", let nobody enter")[0])
+            self.assertEqual(words[:2], ["chown", "nobody"])
+            self.assertIn(folder, words)
+            self.assertEqual(len(words), len(set(words)))
+        self.with_config({"tls_rpt": {"directory": folder}}, test)
 
     def test_files(self):
         """The key of the report mail, which root can read and the daemon's user cannot."""
