@@ -474,8 +474,10 @@ class Words(LabCase):
             self.assertEqual(client.cmd("XFORWARD").code, 501)
             client.cmd("MAIL FROM:<s@front.lab>")
             self.assertEqual(client.cmd("XFORWARD IDENT=x").code, 503)
-        got = [r["queue_id"] for r in self.sternpost.records(event="delivery")[-2:]]
-        self.assertEqual(got, ["4ABC+", None])
+
+        def got():
+            return [r["queue_id"] for r in self.sternpost.records(event="delivery")[-2:]]
+        wait_for(lambda: got() == ["4ABC+", None], "both in the log")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from .case import LabCase
 from .client import message
 from .postfix import PostfixMx
 from .procs import wait_for
+from .procs import wait_for
 from .snippet import parts
 
 WRONG = "3 1 1 " + "00" * 32
@@ -134,9 +135,10 @@ class FrontCase(LabCase):
         rcpt = f"qid@{self.good[0].name}"
         self.submit(rcpt, "qid")
         self.status(rcpt, "sent")
-        ids = {r["queue_id"] for r in self.sternpost.records(domain=self.good[0].name,
-                                                             event="delivery")}
-        self.assertTrue(any(i and i in self.front.log for i in ids), ids)
+        wait_for(lambda: any(r["queue_id"] and r["queue_id"] in self.front.log
+                             for r in self.sternpost.records(domain=self.good[0].name,
+                                                             event="delivery")),
+                 "its queue id in the log")
 
     def test_smtputf8(self):
         rcpt = f"käthe@{self.good[1].name}"
