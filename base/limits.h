@@ -34,11 +34,12 @@ inline constexpr std::size_t http_header = 16384;
 inline constexpr std::size_t fetches_at_once = 64;
 inline constexpr std::size_t fetches_per_address = 4;
 
-// Policy map: one question, what is read at once, domains asked about at once, replies kept in each
-// dialect, clients of one listener.
+// Policy map: one question, what is read at once, domains asked about at once, replies made anew at
+// once before they end, replies kept in each dialect, clients of one listener.
 inline constexpr std::size_t map_question = 2048;
 inline constexpr std::size_t map_buffer = 16384;
 inline constexpr std::size_t map_searches = 1000;
+inline constexpr std::size_t map_renewals = 32;
 inline constexpr std::size_t map_octets = 16 << 20;
 inline constexpr std::size_t map_clients = 1000;
 

@@ -20,6 +20,8 @@ constexpr std::chrono::seconds answer_stands = 5min;  // and no longer than a TT
 constexpr std::chrono::seconds least_stands = 30s;
 constexpr std::chrono::seconds failure_stands = 5s;
 constexpr std::chrono::seconds unfinished_stands = 1s;
+constexpr std::chrono::seconds renewal_grace = 6s;
+constexpr std::chrono::seconds renewed_again = 1s;  // after a renewal in vain
 // Sendmail's FEATURE(`sts') waits for five seconds. Postfix waits for 100, in a process of its own:
 // long enough for a look-up that gets no answer to end as a failure, which is known to be one.
 constexpr std::chrono::seconds sendmail_budget = 4s;
@@ -43,11 +45,27 @@ std::string netstring_of(const policy::MapAnswer& answer) {
 
 std::string_view PolicyAnswers::known(policy::MapDialect dialect, std::string_view domain,
                                       SteadyTime now) {
-  const auto& index = cache(dialect).index;
+  auto& index = cache(dialect).index;
   const auto found = index.find(domain);
   if (found == index.end() || now >= found->second.expires) return {};
+  if (now >= found->second.renews) renew(dialect, found->second, now);
   const std::string_view name = found->first;
   return {name.data() + name.size(), found->second.reply_size};
+}
+
+void PolicyAnswers::renew(policy::MapDialect dialect, Place& place, SteadyTime now) {
+  if (renewals_ >= base::limits::map_renewals) return;
+  auto domain = base::Domain::parse(place.entry->domain());
+  if (!domain) return;
+  auto search = std::make_shared<Search>();
+  search->deadline = now + budget_of(dialect, *worker_.snapshot()->config);
+  // Not from here, where the reply that stands is about to be sent.
+  asio::post(worker_.io(), [this, dialect, domain = std::move(*domain), search] {
+    asio::co_spawn(worker_.io(), find(dialect, domain, search, renewals_), asio::detached);
+  });
+  ++renewals_;
+  place.renews = SteadyTime::max();
+  place.entry->search = std::move(search);
 }
 
 std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect dialect,
@@ -55,7 +73,8 @@ std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect 
                                                              SteadyTime now) {
   Cache& in = cache(dialect);
   if (const auto found = in.index.find(domain.view()); found != in.index.end()) {
-    if (found->second.entry->search) return found->second.entry->search;
+    const std::shared_ptr<Search>& running = found->second.entry->search;
+    if (running && running->reply.empty()) return running;
     erase(in, found->second.entry);
   }
   auto search = std::make_shared<Search>();
@@ -68,7 +87,7 @@ std::shared_ptr<PolicyAnswers::Search> PolicyAnswers::search(policy::MapDialect 
   const auto place = in.entries.insert(in.entries.end(), std::move(entry));
   in.index.emplace(place->domain(), Place{place});
   ++searches_;
-  asio::co_spawn(worker_.io(), find(dialect, domain, search), asio::detached);
+  asio::co_spawn(worker_.io(), find(dialect, domain, search, searches_), asio::detached);
   return search;
 }
 
@@ -83,7 +102,8 @@ asio::awaitable<void> PolicyAnswers::await(std::shared_ptr<Search> search) {
 }
 
 asio::awaitable<void> PolicyAnswers::find(policy::MapDialect dialect, base::Domain domain,
-                                          std::shared_ptr<Search> search) {
+                                          std::shared_ptr<Search> search,
+                                          std::size_t& running) {
   Finding finding;
   try {
     const std::shared_ptr<const Snapshot> snapshot = worker_.snapshot();
@@ -99,13 +119,19 @@ asio::awaitable<void> PolicyAnswers::find(policy::MapDialect dialect, base::Doma
     finding.answer = policy::temporary("an internal error of the policy server");
     finding.stands = unfinished_stands;
   }
-  if (finding.answer.kind == policy::MapAnswer::Kind::temporary) {
+  bool told = false;
+  try {
+    search->reply = netstring_of(finding.answer);
+    told = store(dialect, domain, search, finding);
+  } catch (const std::exception& error) {
+    // What is not kept is looked for again: search() joins nothing that has ended.
+    base::log_error("", "policy map: " + domain.str() + ": internal error: " + error.what());
+  }
+  --running;
+  search->ready.notify_all();
+  if (told && finding.answer.kind == policy::MapAnswer::Kind::temporary) {
     base::log_info("", "policy map: mail for " + domain.str() + " waits: " + finding.answer.text);
   }
-  search->reply = netstring_of(finding.answer);
-  --searches_;
-  store(dialect, domain, search, finding.stands);
-  search->ready.notify_all();
 }
 
 PolicyAnswers::Finding PolicyAnswers::judge(policy::MapDialect dialect, const Snapshot& snapshot,
@@ -117,18 +143,22 @@ PolicyAnswers::Finding PolicyAnswers::judge(policy::MapDialect dialect, const Sn
   Finding finding;
   finding.answer = policy::tls_policy(dialect, settings, survey);
   const bool waits = finding.answer.kind == policy::MapAnswer::Kind::temporary;
-  const auto known_for = std::chrono::duration_cast<std::chrono::seconds>(
+  // Up: made anew at its end it is to be made of other facts.
+  const auto known_for = std::chrono::ceil<std::chrono::seconds>(
       facts.expires - std::chrono::steady_clock::now());
   finding.stands = waits ? failure_stands : std::clamp(known_for, least_stands, answer_stands);
   if (policy::awaits_policy(survey)) finding.stands = unfinished_stands;
+  if (finding.stands >= least_stands) finding.grace = renewal_grace;
   if (const auto* active = std::get_if<policy::StsActive>(&facts.domain.sts)) {
     // RFC 8461 §3.2: nothing is demanded past its max_age, which may be 0.
     const auto left = std::chrono::duration_cast<std::chrono::seconds>(
         active->expires - worker_.shared().clock->wall());
     finding.stands = std::clamp(left, unfinished_stands, finding.stands);
+    finding.grace = std::clamp(left - finding.stands, 0s, finding.grace);
   }
   if (op.exception) {
     finding.stands = std::min(finding.stands, least_stands);  // it has a last day
+    finding.grace = 0s;
     const Transaction nobody;
     const LoggedMail mail{worker_, nobody, false};
     log_exception(mail, domain, *op.exception);
@@ -136,24 +166,37 @@ PolicyAnswers::Finding PolicyAnswers::judge(policy::MapDialect dialect, const Sn
   return finding;
 }
 
-void PolicyAnswers::store(policy::MapDialect dialect, const base::Domain& domain,
-                          const std::shared_ptr<Search>& search, std::chrono::seconds stands) {
+bool PolicyAnswers::store(policy::MapDialect dialect, const base::Domain& domain,
+                          const std::shared_ptr<Search>& search, const Finding& finding) {
   Cache& in = cache(dialect);
   const auto found = in.index.find(domain.view());
   // Forgotten in the meantime: whoever waits has it, nobody after.
-  if (found == in.index.end() || found->second.entry->search != search) return;
+  if (found == in.index.end() || found->second.entry->search != search) return true;
   const Entries::iterator place = found->second.entry;
   Entry& entry = *place;
-  in.index.erase(found);
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const bool waits = finding.answer.kind == policy::MapAnswer::Kind::temporary;
+  if (waits && now < found->second.expires) {
+    // A look-up that failed behind a reply that stands takes nothing from it before its end.
+    entry.search.reset();
+    found->second.renews = now + renewed_again;
+    return false;
+  }
   std::string text;
   text.reserve(entry.domain_size + search->reply.size());
   text.append(entry.domain()).append(search->reply);
-  entry.text = std::move(text);
-  const SteadyTime expires = std::chrono::steady_clock::now() + stands;
-  in.index.emplace(entry.domain(), Place{place, expires, entry.reply().size()});
   entry.search.reset();
-  in.octets += entry.reply().size();
+  in.octets -= entry.reply().size();
+  in.index.erase(found);
+  entry.text = std::move(text);
+  Place made{place, now + finding.stands + finding.grace};
+  if (finding.grace > 0s) made.renews = now + finding.stands;
+  made.reply_size = entry.reply().size();
+  in.octets += made.reply_size;
+  in.index.emplace(entry.domain(), made);
+  in.entries.splice(in.entries.end(), in.entries, place);
   bound(in);
+  return true;
 }
 
 void PolicyAnswers::erase(Cache& cache, Entries::iterator entry) {

@@ -2,6 +2,8 @@
 // survey a domain however many ask, a hash look-up while its answer is known. A reply stands as
 // long as the TTLs behind it, but for at least half a minute and at most five, and for five seconds
 // where mail has to wait; never past an MTA-STS policy's end. forget() and clear() end it at once.
+// For six seconds more it is given while it is made anew behind that, a few at a time: otherwise
+// all that were first asked for together end together, and are looked for together again and again.
 // Bounded. Lives on the thread of its worker. Used by proxy/policy_map.
 #pragma once
 
@@ -48,6 +50,8 @@ class PolicyAnswers {
   void forget(const base::Domain& domain);
   // The configuration changed.
   void clear();
+  // How many replies that stand are being made anew.
+  std::size_t renewals() const { return renewals_; }
 
  private:
   // Ten thousand domains asked about in turn are in no processor's cache: the fewer places one
@@ -55,14 +59,15 @@ class PolicyAnswers {
   struct Entry {
     std::string text;  // the domain, then the reply
     std::size_t domain_size = 0;
-    std::shared_ptr<Search> search;  // null: the reply stands until it expires
+    std::shared_ptr<Search> search;  // under way: there is no reply, or it is made anew
     std::string_view domain() const { return std::string_view(text).substr(0, domain_size); }
     std::string_view reply() const { return std::string_view(text).substr(domain_size); }
   };
   using Entries = std::list<Entry>;
   struct Place {
     Entries::iterator entry;
-    SteadyTime expires = SteadyTime::min();  // that while it is being found out
+    SteadyTime expires = SteadyTime::min();  // that while there is no reply
+    SteadyTime renews = SteadyTime::max();   // when asked for from then on, it is made anew
     std::size_t reply_size = 0;
   };
   struct Cache {
@@ -75,13 +80,17 @@ class PolicyAnswers {
   struct Finding {
     policy::MapAnswer answer;
     std::chrono::seconds stands{0};
+    std::chrono::seconds grace{0};  // given for so long more, while it is made anew
   };
+  void renew(policy::MapDialect dialect, Place& place, SteadyTime now);
+  // `running` is searches_ or renewals_.
   asio::awaitable<void> find(policy::MapDialect dialect, base::Domain domain,
-                             std::shared_ptr<Search> search);
+                             std::shared_ptr<Search> search, std::size_t& running);
   Finding judge(policy::MapDialect dialect, const Snapshot& snapshot,
                 const policy::GatheredFacts& facts);
-  void store(policy::MapDialect dialect, const base::Domain& domain,
-             const std::shared_ptr<Search>& search, std::chrono::seconds stands);
+  // False: another reply stands, which this one does not take the place of.
+  bool store(policy::MapDialect dialect, const base::Domain& domain,
+             const std::shared_ptr<Search>& search, const Finding& finding);
   Cache& cache(policy::MapDialect dialect) { return caches_[static_cast<std::size_t>(dialect)]; }
   static void erase(Cache& cache, Entries::iterator entry);
   static void bound(Cache& cache);
@@ -89,6 +98,7 @@ class PolicyAnswers {
   Worker& worker_;
   std::array<Cache, 3> caches_;
   std::size_t searches_ = 0;
+  std::size_t renewals_ = 0;
 };
 
 }  // namespace proxy

@@ -34,6 +34,11 @@ class Resolver final : public dns::Resolver {
     const std::lock_guard<std::mutex> held(lock_);
     holding_ = true;
   }
+  // Every look-up from now on, or none.
+  void fail(bool fails) {
+    const std::lock_guard<std::mutex> held(lock_);
+    failing_ = fails;
+  }
   void let() {
     std::vector<std::function<void()>> waiting;
     {
@@ -48,6 +53,11 @@ class Resolver final : public dns::Resolver {
     if (type == dns::Type::MX) ++mx;
     const std::lock_guard<std::mutex> held(lock_);
     if (name == "dead.two.example") return;
+    if (failing_) {
+      dns::LookupError error;
+      error.text = name + ": SERVFAIL";
+      return done(base::fail(std::move(error)));
+    }
     if (name == "two.example" && type == dns::Type::MX) return done(two_hosts());
     if (name == "_mta-sts.a.example") return done(record());
     if (!holding_) return plain.lookup(name, type, std::move(done));
@@ -75,6 +85,7 @@ class Resolver final : public dns::Resolver {
   }
   std::mutex lock_;
   bool holding_ = false;
+  bool failing_ = false;
   std::vector<std::function<void()>> waiting_;
 };
 
@@ -440,6 +451,131 @@ TEST_CASE("map client: an answer under way when it is forgotten is nobody's afte
     known = !reply.empty();
   });
   CHECK_FALSE(known);
+}
+
+namespace {
+
+// The reply that stands for a.example so long after now; "" where there is none.
+std::string reply_in(World& world, std::chrono::seconds later,
+                     policy::MapDialect dialect = policy::MapDialect::postfix) {
+  std::string reply;
+  const auto then = std::chrono::steady_clock::now() + later;
+  world.on_worker([&] { reply = world.map->answers().known(dialect, "a.example", then); });
+  return reply;
+}
+
+std::size_t renewals(World& world) {
+  std::size_t count = 0;
+  world.on_worker([&] { count = world.map->answers().renewals(); });
+  return count;
+}
+
+template <class Condition>
+bool within_seconds(Condition condition) {
+  for (int i = 0; i < 1000 && !condition(); ++i) std::this_thread::sleep_for(10ms);
+  return condition();
+}
+
+constexpr std::string_view encrypt = "10:OK encrypt,";
+
+}  // namespace
+
+// The resolver's TTLs are a minute.
+TEST_CASE("map client: an answer past its TTLs is given while it is made anew behind that") {
+  World world;
+  const auto client = world.connect();
+  REQUIRE(client->ask("QUERY a.example"));
+  REQUIRE(client->read() == "OK encrypt");
+  config::Config changed = World::config();
+  changed.policy.default_requirement = config::Default::Opportunistic;
+  const auto snapshot = proxy::make_snapshot(std::make_shared<config::Config>(changed));
+  world.on_worker([&] { world.worker->adopt(snapshot, world.worker->tls_client()); });
+  CHECK(reply_in(world, 50s) == encrypt);
+  CHECK(renewals(world) == 0);
+  CHECK(reply_in(world, 61s) == encrypt);  // who asks waits for nothing
+  CHECK(within_seconds([&] { return reply_in(world, 1s) == "9:NOTFOUND ,"; }));
+  CHECK(reply_in(world, 50s) == "9:NOTFOUND ,");
+}
+
+TEST_CASE("map client: without being asked for, an answer ends seconds past its TTLs") {
+  World world;
+  const auto client = world.connect();
+  REQUIRE(client->ask("QUERY a.example"));
+  REQUIRE(client->read() == "OK encrypt");
+  CHECK(reply_in(world, 70s).empty());
+  CHECK(renewals(world) == 0);
+}
+
+TEST_CASE("map client: an answer made anew in vain stands to its end, and no longer") {
+  World world;
+  const auto client = world.connect();
+  REQUIRE(client->ask("QUERY a.example"));
+  REQUIRE(client->read() == "OK encrypt");
+  world.on_worker([&] { world.worker->gather().clear(); });
+  world.resolver.fail(true);
+  CHECK(reply_in(world, 61s) == encrypt);
+  CHECK(within_seconds([&] { return world.resolver.mx == 2 && renewals(world) == 0; }));
+  CHECK(reply_in(world, 1s) == encrypt);
+  CHECK(reply_in(world, 70s).empty());
+  // It is tried again, and then it counts.
+  config::Config changed = World::config();
+  changed.policy.default_requirement = config::Default::Opportunistic;
+  const auto snapshot = proxy::make_snapshot(std::make_shared<config::Config>(changed));
+  world.on_worker([&] {
+    world.worker->gather().clear();
+    world.worker->adopt(snapshot, world.worker->tls_client());
+  });
+  world.resolver.fail(false);
+  CHECK(within_seconds([&] { return reply_in(world, 61s) != encrypt; }));
+  CHECK(reply_in(world, 1s) == "9:NOTFOUND ,");
+}
+
+TEST_CASE("map client: an answer is made anew once however many ask, and 32 at once") {
+  World world;
+  const auto client = world.connect();
+  constexpr int domains = 40;
+  for (int n = 0; n < domains; ++n) {
+    const std::string name = "d" + std::to_string(n) + ".example";
+    world.on_worker([&] { world.resolver.plain.add(name, "192.0.2.1"); });
+    REQUIRE(client->ask("QUERY " + name));
+    REQUIRE(client->read() == "OK encrypt");
+  }
+  world.on_worker([&] { world.worker->gather().clear(); });
+  world.resolver.hold();
+  const auto ask_all = [&](int count) {
+    const auto then = std::chrono::steady_clock::now() + 61s;
+    int known = 0;
+    world.on_worker([&] {
+      for (int n = 0; n < count; ++n) {
+        const std::string name = "d" + std::to_string(n) + ".example";
+        known += world.map->answers().known(policy::MapDialect::postfix, name, then) == encrypt;
+      }
+    });
+    return known;
+  };
+  CHECK(ask_all(5) == 5);
+  CHECK(ask_all(5) == 5);
+  CHECK(renewals(world) == 5);
+  CHECK(ask_all(domains) == domains);
+  CHECK(renewals(world) == 32);
+  world.resolver.let();
+  CHECK(within_seconds([&] { return renewals(world) == 0; }));
+}
+
+TEST_CASE("map client: forgotten while it is made anew, an answer stays forgotten") {
+  World world;
+  const auto client = world.connect();
+  REQUIRE(client->ask("QUERY a.example"));
+  REQUIRE(client->read() == "OK encrypt");
+  world.on_worker([&] { world.worker->gather().clear(); });
+  world.resolver.hold();
+  CHECK(reply_in(world, 61s) == encrypt);
+  CHECK(within_seconds([&] { return world.resolver.mx == 2; }));
+  REQUIRE(renewals(world) == 1);
+  world.on_worker([&] { world.map->answers().forget(*base::Domain::parse("a.example")); });
+  world.resolver.let();
+  CHECK(within_seconds([&] { return renewals(world) == 0; }));
+  CHECK(reply_in(world, 0s).empty());
 }
 
 TEST_CASE("map client: the end comes in the middle of everything") {
