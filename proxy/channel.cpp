@@ -29,6 +29,24 @@ IoError error_of(int number) {
   }
   return {IoError::Kind::reset, std::strerror(number)};
 }
+// Room for a body, which sessions want for moments, one after another: kept for the next one.
+constexpr std::size_t spare_octets = 16384;
+thread_local std::unique_ptr<char[]> spare;
+
+std::unique_ptr<char[]> room_of(std::size_t octets) {
+  if (octets == spare_octets && spare) return std::move(spare);
+  return std::unique_ptr<char[]>(new char[octets]);
+}
+void give_back(std::unique_ptr<char[]> room, std::size_t octets) {
+  if (octets == spare_octets && !spare) spare = std::move(room);
+}
+
+// Whether a record was begun and not read to its end. Before 3.0.14 OpenSSL itself frees the buffers
+// of one all the same (CVE-2024-4741).
+bool holds_records(SSL* ssl) {
+  return SSL_has_pending(ssl) == 1 || std::string_view(SSL_rstate_string(ssl)) == "RB";
+}
+
 IoError closed() { return {IoError::Kind::closed, "connection closed by peer"}; }
 IoError too_much() { return {IoError::Kind::limit, "more was sent than is allowed"}; }
 
@@ -188,15 +206,16 @@ void Channel::consume(std::size_t octets) {
 
 bool Channel::make_room(std::size_t limit, std::size_t room) {
   if (filled_ && end_ == 0 && capacity_ < limit) {  // A body: larger reads from now on.
-    capacity_ = std::min(limit, capacity_ * 4);
-    buffer_.reset(new char[capacity_]);
+    const std::size_t wanted = std::min(limit, capacity_ * 4);
+    buffer_ = room_of(wanted);
+    capacity_ = wanted;
     filled_ = false;
     return true;
   }
   if (end_ - start_ >= limit) return false;
   if (end_ == 0 && capacity_ < std::min(limit, room)) {
+    buffer_ = room_of(std::min(limit, room));
     capacity_ = std::min(limit, room);
-    buffer_.reset(new char[capacity_]);
     return true;
   }
   if (end_ < capacity_) return true;
@@ -207,7 +226,7 @@ bool Channel::make_room(std::size_t limit, std::size_t room) {
     return true;
   }
   const std::size_t wanted = std::min(limit, capacity_ * 4);
-  std::unique_ptr<char[]> larger(new char[wanted]);
+  std::unique_ptr<char[]> larger = room_of(wanted);
   std::memcpy(larger.get(), buffer_.get(), end_);
   buffer_ = std::move(larger);
   capacity_ = wanted;
@@ -419,9 +438,12 @@ asio::awaitable<IoResult<Channel::Line>> Channel::read_line(std::size_t limit) {
 }
 
 void Channel::release_buffer(std::size_t kept) {
-  if (ssl_) tls_input_.release();
+  if (ssl_) {
+    tls_input_.release();
+    if (!holds_records(ssl_.get())) SSL_free_buffers(ssl_.get());
+  }
   if (start_ != end_ || capacity_ <= kept) return;
-  buffer_.reset();
+  give_back(std::move(buffer_), capacity_);
   capacity_ = start_ = end_ = 0;
   filled_ = false;
 }
@@ -520,8 +542,7 @@ asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
   if (input == nullptr || output == nullptr) {
     co_return base::fail(IoError{IoError::Kind::tls, "no memory"});
   }
-  SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                               SSL_MODE_RELEASE_BUFFERS);
+  SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   // Else a peer that sends key updates or tickets without end would keep SSL_read() from returning,
   // and with it this thread and every deadline on it.
   SSL_clear_mode(ssl_.get(), SSL_MODE_AUTO_RETRY);

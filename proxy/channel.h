@@ -75,7 +75,7 @@ class Channel {
     bool crlf = true;
   };
   asio::awaitable<IoResult<Line>> read_line(std::size_t limit);
-  // Frees the buffers when they are empty and larger than `kept` octets.
+  // Frees the buffers when they are empty and larger than `kept` octets; those of TLS when empty.
   void release_buffer(std::size_t kept = 0);
   // The same without waiting: 0 where nothing has come.
   IoResult<std::size_t> fill_now(std::size_t limit);

@@ -19,6 +19,7 @@ using smtp::Reply;
 
 constexpr std::chrono::seconds reset_wait{10};
 constexpr std::size_t piece_octets = 16384;  // one TLS record
+constexpr std::string_view end_of_data = ".\r\n";
 
 audit::Verdict verdict_of(const Reply& reply) {
   if (reply.is_positive()) return audit::Verdict::delivered;
@@ -315,6 +316,7 @@ asio::awaitable<bool> Delivery::Impl::write(std::string_view octets, bool more) 
   if (broken || !link || abandoned) co_return false;
   const auto self = shared_from_this();
   if (held.size() + octets.size() <= piece_octets) {
+    held.reserve(held.size() + octets.size() + end_of_data.size());
     held += octets;
     if (more) co_return true;
     octets = {};
@@ -372,7 +374,7 @@ asio::awaitable<Reply> Delivery::Impl::finish() {
     busy = true;
     const auto early = co_await wire.unasked(end);
     if (!early) {
-      held += ".\r\n";
+      held += end_of_data;
       auto answered = co_await wire.ask(held, end);
       answer.emplace(std::move(answered));
     }

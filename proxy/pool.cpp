@@ -7,6 +7,13 @@
 
 namespace proxy {
 
+namespace {
+
+// A busy connection is taken again before that; the memory of one is not asked for anew each time.
+constexpr std::chrono::seconds rests_after{1};
+
+}  // namespace
+
 Pool::~Pool() {
   *alive_ = false;
   count(-static_cast<std::int64_t>(count_));
@@ -43,25 +50,36 @@ void Pool::give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepaliv
     link->session->quit();
     return;
   }
-  link->session->channel().release_buffer();
   const std::string terms = link->terms;
-  Idle idle{std::move(link), std::chrono::steady_clock::now() + keepalive};
+  const SteadyTime now = std::chrono::steady_clock::now();
+  // By whole seconds, so that a thousand of them come to rest at once and not one after another.
+  const SteadyTime rests = std::chrono::ceil<std::chrono::seconds>(now + rests_after);
+  Idle idle{std::move(link), now + keepalive, rests};
+  const SteadyTime first = std::min(idle.until, idle.rests);
   idle_[terms].push_back(std::move(idle));
   count(1);
-  arm();
+  arm(first);
 }
 
-void Pool::arm() {
-  if (armed_ || count_ == 0) return;
+SteadyTime Pool::next() const {
   SteadyTime next = SteadyTime::max();
-  for (const auto& [terms, waiting] : idle_) next = std::min(next, waiting.front().until);
-  armed_ = true;
-  timer_.expires_at(next);
+  for (const auto& [terms, waiting] : idle_) {
+    for (const Idle& idle : waiting) {
+      next = std::min(next, idle.rested ? idle.until : std::min(idle.until, idle.rests));
+    }
+  }
+  return next;
+}
+
+void Pool::arm(SteadyTime at) {
+  if (at >= rings_) return;
+  rings_ = at;
+  timer_.expires_at(at);
   timer_.async_wait([this, alive = alive_](const boost::system::error_code& error) {
     if (error || !*alive) return;
-    armed_ = false;
+    rings_ = SteadyTime::max();
     sweep();
-    arm();
+    arm(next());
   });
 }
 
@@ -69,10 +87,17 @@ void Pool::sweep() {
   const SteadyTime now = std::chrono::steady_clock::now();
   for (auto it = idle_.begin(); it != idle_.end();) {
     std::list<Idle>& waiting = it->second;
-    while (!waiting.empty() && waiting.front().until <= now) {
-      waiting.front().link->session->quit();
-      waiting.pop_front();
+    // Not in the order of their ends: each was given under its session's own configuration.
+    std::erase_if(waiting, [this, now](Idle& idle) {
+      if (idle.until > now) return false;
+      idle.link->session->quit();
       count(-1);
+      return true;
+    });
+    for (Idle& idle : waiting) {
+      if (idle.rested || idle.rests > now) continue;
+      idle.link->session->channel().release_buffer();
+      idle.rested = true;
     }
     it = waiting.empty() ? idle_.erase(it) : std::next(it);
   }

@@ -61,9 +61,12 @@ class Pool {
   struct Idle {
     std::unique_ptr<MxLink> link;
     SteadyTime until;
+    SteadyTime rests;     // when its buffers are freed, some 40 KB under TLS
+    bool rested = false;
   };
   void sweep();
-  void arm();
+  void arm(SteadyTime at);
+  SteadyTime next() const;
   void count(std::int64_t change);
 
   std::unordered_map<std::string, std::list<Idle>> idle_;
@@ -71,7 +74,7 @@ class Pool {
   std::uint64_t era_ = 0;
   Meters* meters_;
   boost::asio::steady_timer timer_;
-  bool armed_ = false;
+  SteadyTime rings_ = SteadyTime::max();
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
