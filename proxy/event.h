@@ -4,10 +4,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <memory>
 #include <vector>
@@ -17,15 +14,7 @@ namespace proxy {
 class Event {
  public:
   // Ends at a notification or at `deadline`, whichever comes first.
-  boost::asio::awaitable<void> wait(std::chrono::steady_clock::time_point deadline) {
-    auto executor = co_await boost::asio::this_coro::executor;
-    auto timer = std::make_shared<boost::asio::steady_timer>(executor, deadline);
-    waiters_.push_back(timer);
-    boost::system::error_code ignored;
-    auto token = boost::asio::redirect_error(boost::asio::use_awaitable, ignored);
-    co_await timer->async_wait(std::move(token));
-    std::erase(waiters_, timer);
-  }
+  boost::asio::awaitable<void> wait(std::chrono::steady_clock::time_point deadline);
   void notify_all() {
     for (auto& timer : waiters_) timer->cancel();
   }
