@@ -69,7 +69,7 @@ def _grid():
 def _throughput():
     yield from _grid()
     yield Throughput("4KiB-1000-reuse", "4 KiB, 1,000 connections, connections reused",
-                     kinds=OURS, connections=1000, each=10)
+                     kinds=OURS, connections=1000, each=40)
     yield Throughput("4KiB-20-reuse-lmtp", "4 KiB, 20 connections, reused, LMTP", kinds=OURS,
                      protocol="lmtp")
     yield Throughput("domains-50", f"4 KiB, 100 connections, reused, {DOMAINS} domains",

@@ -14,6 +14,7 @@ DOMAINS = 50            # with an MX of its own each
 FEW = 10                # in most of the work
 MANY = 10000            # dK.many.example, whose MXs are those of the fifty
 OWN_ZONE, MANY_ZONE = "bench.example", "many.example"
+HOUR = {"ttl": 3600, "negative_ttl": 3600}      # else names that do not exist are asked for again
 
 
 class Sink:
@@ -78,9 +79,9 @@ class World:
                     out.write(file.read())
         spec = {"name": host, "addresses": [address], "cert": cert, "listen": False}
         if dane:
-            domain = self.lab.domain(name, {**spec, "tlsa": "3 1 1"}, ttl=3600)
+            domain = self.lab.domain(name, {**spec, "tlsa": "3 1 1"}, **HOUR)
         else:
-            domain = self.lab.domain(name, spec, signing=None, sts="enforce", ttl=3600)
+            domain = self.lab.domain(name, spec, signing=None, sts="enforce", **HOUR)
         self.domains.append(domain)
         self.addresses.append(address)
         self.certificates.append(both)
@@ -91,7 +92,7 @@ class World:
             records.append(f"d{number} MX 10 {self._host(number)}.")
             if number % 2:
                 records.append(f'_mta-sts.d{number} TXT "v=STSv1; id=1;"')
-        self.lab.dns.add_zone(MANY_ZONE, records, ttl=3600)
+        self.lab.dns.add_zone(MANY_ZONE, records, **HOUR)
 
     def _host(self, number):
         return self.domains[number % DOMAINS].names[0]

@@ -35,6 +35,7 @@ class Zone:
     records: list = field(default_factory=list)
     signing: str = "nsec"
     ttl: int = 60
+    negative_ttl: int = 60       # and no longer than `ttl`
     corrupt: set = field(default_factory=set)
     delegated: bool = True
     serial: int = 0
@@ -115,7 +116,8 @@ class Dns:
     def _text(self, zone):
         origin = zone.name + "."
         lines = [f"$ORIGIN {origin}", f"$TTL {zone.ttl}",
-                 f"@ SOA ns.lab. hostmaster.lab. {zone.serial} 3600 600 86400 {min(zone.ttl, 60)}",
+                 f"@ SOA ns.lab. hostmaster.lab. {zone.serial} 3600 600 86400 "
+                 f"{min(zone.ttl, zone.negative_ttl)}",
                  "@ NS a.root.lab." if zone.name == "" else "@ NS ns.lab."]
         lines += zone.records
         for child in self._children(zone):
