@@ -41,8 +41,8 @@ void give_back(std::unique_ptr<char[]> room, std::size_t octets) {
   if (octets == spare_octets && !spare) spare = std::move(room);
 }
 
-// Whether a record was begun and not read to its end. Before 3.0.14 OpenSSL itself frees the buffers
-// of one all the same (CVE-2024-4741).
+// Whether a record was begun and not read to its end. Before 3.0.14 OpenSSL itself frees the
+// buffers of one all the same (CVE-2024-4741).
 bool holds_records(SSL* ssl) {
   return SSL_has_pending(ssl) == 1 || std::string_view(SSL_rstate_string(ssl)) == "RB";
 }
