@@ -30,7 +30,7 @@ LARGE = 100 * MIB - 16 * KIB        # with its header it is still below 100 MiB
 
 @dataclass
 class Item:
-    """What every item says of itself. kinds: whom it is measured with; none: it is computed."""
+    """What every item says of itself. kinds: whom it is measured with."""
 
     name: str
     title: str
@@ -239,15 +239,28 @@ class Plan(Item):
 
 @dataclass
 class Growth(Item):
-    """CPU per message of one row divided by that of another. ratios: (figure, row, row) of each."""
+    """CPU per message of much work divided by that of little, measured before and behind it.
+
+    A machine that others share is slower for a minute and then faster: rows further apart cannot be
+    compared. ratios: (figure, much, little) of each; much and little are options of bench_load.
+    """
 
     ratios: tuple = ()
 
-    def computed(self, medians):
-        """Its figures, from those of all rows."""
+    def measure(self, bench, relay, _):
+        """{figure: ratio}."""
         out = {}
-        for figure, above, below in self.ratios:
-            pair = [medians.get(x, {}).get("sternpost", {}).get("cpu") for x in (above, below)]
-            if all(pair):
-                out[figure] = pair[0] / pair[1]
-        return {"sternpost": out} if out else {}
+        for figure, much, little in self.ratios:
+            before = self._cpu(bench.world, relay, little)
+            of_much = self._cpu(bench.world, relay, much)
+            behind = self._cpu(bench.world, relay, little)
+            out[figure] = 2 * of_much / (before + behind)
+        return out
+
+    def _cpu(self, world, relay, options):
+        options = {"size": 4 * KIB, "zone": self.zone, **options}
+        # As many connections as will be used, and the first contact of each with the MXs.
+        world.load(relay, **{**options, "messages": 2 * options["connections"]})
+        cpu = measure.cpu(relay.pid)
+        world.load(relay, **options)
+        return (measure.cpu(relay.pid) - cpu) / options["messages"]

@@ -9,14 +9,16 @@ import relays
 from items import (KIB, LARGE, MIB, Cached, Growth, Item, Latency, ManyBodies, Memory, Plan,
                    Throughput)
 from target import Target
-from world import DOMAINS, MANY, MANY_ZONE
+from world import DOMAINS, FEW, MANY, MANY_ZONE
 
 OURS = ("sternpost",)
 PLAIN = ("bare", "sternpost", "postfix")
 SIZES = {"4KiB": 4 * KIB, "1MiB": MIB}
 TITLES = {"full": "full handshake each", "resumed": "resumed", "reuse": "connections reused"}
-GROWN = (("1 to 1,000 connections", "4KiB-1000-reuse", "4KiB-1-reuse"),
-         (f"1 to {MANY:,} domains", "domains-10000", "domains-1"))
+GROWN = (("1 to 1,000 connections", {"connections": 1000, "domains": FEW, "messages": 20000},
+          {"connections": 1, "domains": FEW, "messages": 3000}),
+         (f"1 to {MANY:,} domains", {"connections": 20, "domains": MANY, "messages": 2 * MANY},
+          {"connections": 20, "domains": 1, "messages": 6000}))
 
 
 def _rate(least, of):
@@ -96,7 +98,7 @@ def _everything():
                      kinds=OURS)
     yield Plan("plan", "plan for a domain, everything cached", kinds=OURS)
     yield Cached("cached-policies", "100,000 cached policies", kinds=OURS, quick=True)
-    yield Growth("growth", "growth of CPU per message", ratios=GROWN)
+    yield Growth("growth", "growth of CPU per message", kinds=OURS, zone=MANY_ZONE, ratios=GROWN)
 
 
 def choose(only, quick, more):
@@ -109,8 +111,4 @@ def choose(only, quick, more):
         if only:
             return any(x in item.name for x in only)
         return item.quick if quick else more or not item.more
-    names = {x.name for x in items if wanted(x)}
-    for item in items:
-        if item.name in names and isinstance(item, Growth):
-            names.update(row for _, *rows in item.ratios for row in rows)
-    return [x for x in items if x.name in names]
+    return [x for x in items if wanted(x)]

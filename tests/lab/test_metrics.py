@@ -71,7 +71,8 @@ class Metrics(LabCase):
         for domain in self.all:
             self.lmtp([domain.rcpt, "other" + domain.rcpt])
             self.lmtp(domain.rcpt)
-        self.record(self.smtp(self.dane.rcpt).reply)
+        self.smtp(self.dane.rcpt)
+        self.last(self.dane)
         last = self.sternpost.records()[-1]["seq"]
         wait_for(lambda: self.value("sternpost_audit_log_head_seq") >= last, "the log's head")
         # The session is over when its lines are: nothing is on its way any more.

@@ -185,11 +185,13 @@ class Bounces(ReportMailCase):
 
     def test_smtp(self):
         path = self.path_for("rua@gone.example")
+        before = len(self.sternpost.records(event="delivery", domain=report_mail.DOMAIN))
         out = self.smtp([path, self.good.rcpt], sender="")
         self.assertEqual([r.status for r in out.rcpts], ["250 2.1.5", "452 4.5.3"])
         self.assertIn("bounces of report mail", out.rcpts[1].text)
         self.assertEqual([r.status for r in out.final], ["250 2.0.0"])
-        told = self.sternpost.wait_records(event="delivery", domain=report_mail.DOMAIN)
+        told = self.sternpost.wait_records(before + 1, event="delivery",
+                                           domain=report_mail.DOMAIN)
         self.dropped(told[-1]["id"])
 
     def test_lmtp(self):

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 from .clock import Clock
 from .procs import Daemon, LabError, wait_for
@@ -229,7 +230,12 @@ class Sternpost:
         return [line for lines in files for line in lines]
 
     def records(self, **wanted):
-        """Its records as dicts; only those whose keys have the wanted values."""
+        """Its records as dicts; only those whose keys have the wanted values.
+
+        What was told a moment ago may not be there: use wait_records() for it. The pause is for
+        those who look for what must not be there; the writer gathers lines for a millisecond.
+        """
+        time.sleep(0.005)
         found = [json.loads(x) for x in (self.history() if self.clock else self.lines())]
         return [r for r in found if all(r.get(k) == v for k, v in wanted.items())]
 
