@@ -55,7 +55,7 @@ inline constexpr std::size_t body_chunk = 65536;
 // Memories; the oldest entry goes when one is full.
 inline constexpr std::size_t host_memory = 10000;
 inline constexpr std::size_t domain_facts = 20000;
-inline constexpr std::size_t domain_plans = 1000;  // made of them and kept, a worker
+inline constexpr std::size_t domain_plans = 20000;  // made of them and kept, of all workers
 inline constexpr std::size_t advisor_facts = 500;      // besides the answers made of them
 inline constexpr std::size_t tls_sessions = 10000;
 inline constexpr std::size_t verified_chains = 5000;  // some 200 octets each, a worker

@@ -82,7 +82,7 @@ base::Result<std::unique_ptr<Inquiry>, base::Error> Inquiry::open(
   made->progress_ = progress;
   made->shared_.clock = &clock;
   made->shared_.slots = &made->slots_;
-  auto worker = proxy::Worker::make(made->shared_, made->snapshot_, 1000);
+  auto worker = proxy::Worker::make(made->shared_, made->snapshot_, {1000, 1000});
   if (!worker) return base::fail(std::move(worker.error()));
   made->worker_ = std::move(*worker);
   if (auto ok = made->open_resolvers(progress); !ok) return base::fail(std::move(ok.error()));

@@ -42,7 +42,7 @@ Try plan_address(const Settings& settings, const DomainPlan& domain, const base:
                        .no_address_proven = false,
                        .dane = dane::NotApplicable{"no MX host of the domain has this address"}};
   const Standing st = standing_of(settings, unsigned_mx, host);
-  Try plan = try_with(st, Opportunistic{});
+  Try plan = try_with(st, applied_to(st), Opportunistic{});
   plan.kind = kind_of(st, requirement_of(st));
   plan.mx_vouched = false;
   plan.sni.reset();

@@ -11,11 +11,12 @@ namespace policy {
 HostPlan plan_host(const Settings& settings, const DomainPlan& domain, const HostFacts& host) {
   const Standing st = standing_of(settings, domain, host);
   const TlsRequirement requirement = requirement_of(st);
+  const Applied applied = applied_to(st);
   HostPlan plan{.host = host.host,
                 .addresses = host.addresses,
                 .mx_security = domain.mx_security,
                 .decision = {},
-                .unprotected = try_with(st, Opportunistic{}),
+                .unprotected = try_with(st, applied, Opportunistic{}),
                 .demanded = requirement};
   plan.unprotected.kind = kind_of(st, requirement);
   if (plan.unprotected.on_downgrade == OnDowngrade::defer) {
@@ -26,7 +27,7 @@ HostPlan plan_host(const Settings& settings, const DomainPlan& domain, const Hos
   } else if (auto ruled = ruled_out(st)) {
     plan.decision = *std::move(ruled);
   } else {
-    plan.decision = try_with(st, requirement);
+    plan.decision = try_with(st, applied, requirement);
   }
   return plan;
 }

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -150,9 +151,10 @@ std::string_view to_string(PolicyKind kind);  // of the log: tlsa | sts | operat
 struct Try {
   TlsRequirement requirement;
   std::optional<base::Domain> sni;
-  std::optional<AppliedTlsa> tlsa;
-  std::optional<AppliedSts> sts;
-  std::optional<AppliedNone> none;
+  // What applies to the host whatever is demanded of it: one for all plans of a host. Null: does not.
+  std::shared_ptr<const AppliedTlsa> tlsa;
+  std::shared_ptr<const AppliedSts> sts;
+  std::shared_ptr<const AppliedNone> none;
   PolicyKind kind = PolicyKind::none;  // what gave the requirement
   bool mx_vouched = false;  // secure MX, enforce policy, rule's mx: PKIX or DANE here is "verified"
   OnDowngrade on_downgrade = OnDowngrade::log;  // where the host showed more before

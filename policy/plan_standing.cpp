@@ -119,34 +119,39 @@ PolicyKind kind_of(const Standing& st, const TlsRequirement& requirement) {
 
 namespace {
 
-std::optional<AppliedTlsa> applied_tlsa(const Standing& st) {
+std::shared_ptr<const AppliedTlsa> applied_tlsa(const Standing& st) {
   if (st.usable) {
-    return AppliedTlsa{tlsa_policy(st.usable->base, st.usable->published), true, {},
-                       st.usable->records, st.usable->reference_ids};
+    return std::make_shared<const AppliedTlsa>(
+        AppliedTlsa{tlsa_policy(st.usable->base, st.usable->published), true, {},
+                    st.usable->records, st.usable->reference_ids});
   }
   if (st.unusable) {
-    return AppliedTlsa{tlsa_policy(st.unusable->base, st.unusable->records), false,
-                       st.unusable->reason, {}, {}};
+    return std::make_shared<const AppliedTlsa>(
+        AppliedTlsa{tlsa_policy(st.unusable->base, st.unusable->records), false,
+                    st.unusable->reason, {}, {}});
   }
-  return std::nullopt;
+  return nullptr;
 }
 
-std::optional<AppliedSts> applied_sts(const Standing& st) {
-  if (!st.sts) return std::nullopt;
-  return AppliedSts{.policy = sts_policy(st.domain.domain, st.sts->policy),
-                    .id = st.sts->id,
-                    .mode = st.sts->policy.mode,
-                    .name_matched = st.pattern != nullptr,
-                    .pattern = st.pattern ? *st.pattern : std::string(),
-                    .refresh_failure = st.sts->refresh_failure};
+std::shared_ptr<const AppliedSts> applied_sts(const Standing& st) {
+  if (!st.sts) return nullptr;
+  return std::make_shared<const AppliedSts>(
+      AppliedSts{.policy = sts_policy(st.domain.domain, st.sts->policy),
+                 .id = st.sts->id,
+                 .mode = st.sts->policy.mode,
+                 .name_matched = st.pattern != nullptr,
+                 .pattern = st.pattern ? *st.pattern : std::string(),
+                 .refresh_failure = st.sts->refresh_failure});
 }
 
-std::optional<AppliedNone> applied_none(const Standing& st) {
+std::shared_ptr<const AppliedNone> applied_none(const Standing& st) {
   if (const auto* missing = std::get_if<StsUnavailable>(&st.domain.sts)) {
-    return AppliedNone{sts_unfetched(st.domain.domain), missing->failure};
+    return std::make_shared<const AppliedNone>(
+        AppliedNone{sts_unfetched(st.domain.domain), missing->failure});
   }
-  if (st.usable || st.unusable || st.sts) return std::nullopt;
-  return AppliedNone{no_policy(st.domain.domain), std::nullopt};
+  if (st.usable || st.unusable || st.sts) return nullptr;
+  return std::make_shared<const AppliedNone>(
+      AppliedNone{no_policy(st.domain.domain), std::nullopt});
 }
 
 // RFC 7672 §8.1: the TLSA base domain; RFC 8461 §7.1 and opportunistic TLS: the MX host.
@@ -157,12 +162,16 @@ base::Domain sni_of(const Standing& st) {
 
 }  // namespace
 
-Try try_with(const Standing& st, TlsRequirement requirement) {
+Applied applied_to(const Standing& st) {
+  return {applied_tlsa(st), applied_sts(st), applied_none(st)};
+}
+
+Try try_with(const Standing& st, const Applied& applied, TlsRequirement requirement) {
   Try out;
   out.sni = sni_of(st);
-  out.tlsa = applied_tlsa(st);
-  out.sts = applied_sts(st);
-  out.none = applied_none(st);
+  out.tlsa = applied.tlsa;
+  out.sts = applied.sts;
+  out.none = applied.none;
   out.kind = kind_of(st, requirement);
   out.mx_vouched = st.vouched();
   out.pkix_by_sts = pkix_of(requirement) && sts_demands_pkix(st);

@@ -3,6 +3,7 @@
 // outlive them.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "policy/plan.h"
@@ -43,8 +44,15 @@ bool sts_demands_pkix(const Standing& standing);
 TlsRequirement requirement_of(const Standing& standing);
 // What gave that requirement.
 PolicyKind kind_of(const Standing& standing, const TlsRequirement& requirement);
+// Each policy that applies to the host.
+struct Applied {
+  std::shared_ptr<const AppliedTlsa> tlsa;
+  std::shared_ptr<const AppliedSts> sts;
+  std::shared_ptr<const AppliedNone> none;
+};
+Applied applied_to(const Standing& standing);
 // The host may be tried under `requirement`.
-Try try_with(const Standing& standing, TlsRequirement requirement);
+Try try_with(const Standing& standing, const Applied& applied, TlsRequirement requirement);
 
 // Before any connection: no policy's doing, there is nothing to connect to or its address cannot
 // be believed; and: a policy rules the host out.

@@ -54,7 +54,7 @@ bool dane_covers(const MapView& view, const Try& host) {
   return std::visit(
       base::overloaded{
           [](const Opportunistic&) { return true; },
-          [&](const Encrypted&) { return host.tlsa.has_value(); },
+          [&](const Encrypted&) { return host.tlsa != nullptr; },
           [](const Dane&) { return true; },
           // A host without TLSA of a domain that has both: what is published alone yields to
           // DANE here, what the operator asks does not.

@@ -33,7 +33,8 @@ Advisor::~Advisor() {
 
 base::Result<void, StartError> Advisor::open(std::shared_ptr<const Snapshot> snapshot,
                                              PassedSockets& passed) {
-  auto worker = Worker::make(shared_, snapshot, base::limits::advisor_facts);
+  const std::size_t few = base::limits::advisor_facts;
+  auto worker = Worker::make(shared_, snapshot, {few, few});
   if (!worker) return base::fail(StartError{EX_CONFIG, worker.error().text});
   worker_ = std::move(*worker);
   map_ = std::make_unique<PolicyMap>(*worker_);

@@ -124,6 +124,7 @@ class MxSession {
 
   const smtp::Extensions& extensions() const { return extensions_; }
   const MxPeer& peer() const { return peer_; }
+  MxSlots::Slot& slot() { return slot_; }
   Channel& channel() { return wire_->channel; }
   SmtpWire& wire() { return *wire_; }
   bool cleartext() const { return !wire_->channel.is_tls(); }

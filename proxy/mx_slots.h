@@ -1,125 +1,194 @@
 // MxSlots: how many connections each MX address has from all threads together, held to
-// `outbound.max_connections_per_mx`. A Slot is given back when it is destroyed. It also knows from
-// where each of them leaves, so that a transparent listener can tell a connection that the firewall
-// sent back to us: on loopback that arrives while connect() has not returned yet, and nobody knows
-// its port.
+// `outbound.max_connections_per_mx`, and who stands in line where no more are allowed. A Slot is
+// given back when it is destroyed, to who has waited longest, whichever thread that is. It also
+// knows from where each of them leaves, so that a transparent listener can tell a connection that
+// the firewall sent back to us: on loopback that arrives while connect() has not returned yet, and
+// nobody knows its port. Used by proxy/walk, proxy/place, the pool and what opens a connection.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <set>
-#include <unordered_map>
+#include <string>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "base/ip.h"
 
 namespace proxy {
 
+struct MxLink;
+
 class MxSlots {
   // Source, its port, the MX: a port alone may lead to several places at once.
   using Ends = std::tuple<base::Ip, std::uint16_t, base::Ip>;
+  struct Address;
 
  public:
-  class Slot {
-   public:
-    Slot() = default;
-    Slot(Slot&& other) noexcept
-        : slots_(std::exchange(other.slots_, nullptr)),
-          ip_(other.ip_),
-          ends_(std::exchange(other.ends_, std::nullopt)),
-          leaving_(std::exchange(other.leaving_, false)) {}
-    Slot& operator=(Slot&& other) noexcept {
-      if (this != &other) {
-        release();
-        slots_ = std::exchange(other.slots_, nullptr);
-        ip_ = other.ip_;
-        ends_ = std::exchange(other.ends_, std::nullopt);
-        leaving_ = std::exchange(other.leaving_, false);
-      }
-      return *this;
-    }
-    ~Slot() { release(); }
-    void release() {
-      if (!slots_) return;
-      stays();
-      std::exchange(slots_, nullptr)->give_back(ip_, ends_);
-      ends_.reset();
-    }
-    // connect() is about to be called.
-    void leaves() {
-      if (!slots_ || leaving_) return;
-      leaving_ = true;
-      ++slots_->leaving_;
-    }
-    // It was, and the connection has this local end; told once.
-    void leaves_from(const base::Ip& source, std::uint16_t port) {
-      if (!slots_ || ends_) return;
-      ends_.emplace(source, port, ip_);
-      slots_->begin(*ends_);
-      stays();
-    }
-
-   private:
-    friend class MxSlots;
-    Slot(MxSlots* slots, base::Ip ip) : slots_(slots), ip_(ip) {}
-    void stays() {
-      if (std::exchange(leaving_, false)) --slots_->leaving_;
-    }
-    MxSlots* slots_ = nullptr;
-    base::Ip ip_;
-    std::optional<Ends> ends_;
-    bool leaving_ = false;
+  class Slot;
+  class Waiter;
+  using WaiterPtr = std::shared_ptr<Waiter>;
+  // What is to become of a connection that has served its mail while others stand in line.
+  struct Heir {
+    bool wanted = false;  // false: nobody does, it may rest
+    WaiterPtr waiter;     // takes it as it is, and is out of the line; null: its place is wanted
   };
 
+  MxSlots() = default;
+  MxSlots(const MxSlots&) = delete;
+  MxSlots& operator=(const MxSlots&) = delete;
+
   // nullopt: `limit` connections to this address are open already.
-  std::optional<Slot> take(const base::Ip& ip, std::uint32_t limit) {
-    const std::lock_guard lock(mutex_);
-    std::uint32_t& count = counts_[ip];
-    if (count >= limit) return std::nullopt;
-    ++count;
-    return Slot(this, ip);
-  }
+  std::optional<Slot> take(const base::Ip& ip, std::uint32_t limit);
+  // The same, but who gets none stands in line until it is offered one, or leaves.
+  std::optional<Slot> take_or_wait(const WaiterPtr& waiter);
+  void leave(const Waiter& waiter);
+  bool is_waited_for(const base::Ip& ip) const;
+
+  // A connection that served mail a moment ago is not closed for somebody else before that: more
+  // may come for it, and a handshake costs more than the wait.
+  static constexpr std::chrono::milliseconds patience{1000};
+  // Who has waited so long asks the pools for what rests there; again and again.
+  void ask(const Waiter& waiter);
+  // A pool of connections at rest. `asked` is told of an address that is waited for, and whether
+  // any connection is to make place or only one that has rested for some time. It is called from
+  // any thread, under our lock.
+  using Asked = std::function<void(const base::Ip&, bool any)>;
+  void add_pool(const void* pool, Asked asked);
+  void remove_pool(const void* pool);
 
   // Connections to all addresses.
-  std::size_t open() const {
-    const std::lock_guard lock(mutex_);
-    std::size_t sum = 0;
-    for (const auto& [ip, count] : counts_) sum += count;
-    return sum;
-  }
+  std::size_t open() const;
 
   // Whose a connection from there to `ip` is. Unknown, for microseconds: some connect() is being
   // called right now; to be asked again.
   enum class Whose : std::uint8_t { ours, another, unknown };
-  Whose whose(const base::Ip& source, std::uint16_t port, const base::Ip& ip) const {
-    const bool leaving = leaving_ > 0;  // read first: what leaves is in `open_` before it ends
-    const std::lock_guard lock(mutex_);
-    if (open_.contains(Ends(source, port, ip))) return Whose::ours;
-    return leaving ? Whose::unknown : Whose::another;
+  Whose whose(const base::Ip& source, std::uint16_t port, const base::Ip& ip) const;
+
+ private:
+  // Stays where it is while a connection to it is open or somebody waits for one.
+  struct Address {
+    base::Ip ip;
+    std::uint32_t open = 0;
+    std::atomic<std::uint32_t> resting{0};
+    std::atomic<std::uint32_t> waiting{0};  // the length of `line`
+    std::list<WaiterPtr> line;              // who began to wait first is first
+  };
+
+  void begin(const Ends& ends);
+  void give_back(Address& address, const std::optional<Ends>& ends);
+  Heir heir(Address& address, const std::string& terms, const void* pool);
+  void ask(const Address& address, bool any);
+  void step_out(Address& address, std::list<WaiterPtr>::iterator place);
+  void forget_unused(const base::Ip& ip);
+
+  mutable std::mutex mutex_;
+  std::unordered_map<base::Ip, Address> addresses_;
+  std::multiset<Ends> open_;
+  std::list<std::pair<const void*, Asked>> pools_;
+  std::atomic<std::uint32_t> leaving_{0};  // calls of connect() that have not returned
+};
+
+// Somebody without a connection. Made by proxy/place; what it is given comes from any thread.
+class MxSlots::Waiter {
+ public:
+  struct Wish {
+    base::Ip ip;
+    std::uint32_t limit = 0;  // of connections to that address
+    std::string terms;        // a connection under these will do as well; empty: none will
+    const void* pool = nullptr;  // whose connections may be handed to it
+    std::chrono::steady_clock::time_point since{};
+  };
+  explicit Waiter(Wish wish) : wish_(std::move(wish)) {}
+  virtual ~Waiter() = default;
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+  const Wish& wish() const { return wish_; }
+  // It is out of the line and the place is its own. No lock is held.
+  virtual void offer(Slot slot) = 0;
+  // A connection under its terms; on the thread of its pool.
+  virtual void hand(std::unique_ptr<MxLink> link) = 0;
+
+ private:
+  const Wish wish_;
+};
+
+class MxSlots::Slot {
+ public:
+  Slot() = default;
+  Slot(Slot&& other) noexcept
+      : slots_(std::exchange(other.slots_, nullptr)),
+        address_(std::exchange(other.address_, nullptr)),
+        ends_(std::exchange(other.ends_, std::nullopt)),
+        leaving_(std::exchange(other.leaving_, false)),
+        resting_(std::exchange(other.resting_, false)) {}
+  Slot& operator=(Slot&& other) noexcept {
+    if (this != &other) {
+      release();
+      slots_ = std::exchange(other.slots_, nullptr);
+      address_ = std::exchange(other.address_, nullptr);
+      ends_ = std::exchange(other.ends_, std::nullopt);
+      leaving_ = std::exchange(other.leaving_, false);
+      resting_ = std::exchange(other.resting_, false);
+    }
+    return *this;
+  }
+  ~Slot() { release(); }
+  void release() {
+    if (!slots_) return;
+    stays();
+    rests(false);
+    std::exchange(slots_, nullptr)->give_back(*std::exchange(address_, nullptr), ends_);
+    ends_.reset();
+  }
+  // connect() is about to be called.
+  void leaves() {
+    if (!slots_ || leaving_) return;
+    leaving_ = true;
+    ++slots_->leaving_;
+  }
+  // It was, and the connection has this local end; told once.
+  void leaves_from(const base::Ip& source, std::uint16_t port) {
+    if (!slots_ || ends_) return;
+    ends_.emplace(source, port, address_->ip);
+    slots_->begin(*ends_);
+    stays();
+  }
+  // Its connection has no mail to carry, and a pool keeps it; or no longer.
+  void rests(bool does) {
+    if (!slots_ || resting_ == does) return;
+    resting_ = does;
+    if (does) {
+      ++address_->resting;
+    } else {
+      --address_->resting;
+    }
+  }
+  // What becomes of its connection, which rests: whoever comes later sees that it does.
+  Heir heir(const std::string& terms, const void* pool) {
+    if (!slots_ || address_->waiting == 0) return {};
+    return slots_->heir(*address_, terms, pool);
   }
 
  private:
-  void begin(const Ends& ends) {
-    const std::lock_guard lock(mutex_);
-    open_.insert(ends);
+  friend class MxSlots;
+  Slot(MxSlots* slots, Address* address) : slots_(slots), address_(address) {}
+  void stays() {
+    if (std::exchange(leaving_, false)) --slots_->leaving_;
   }
-  void give_back(const base::Ip& ip, const std::optional<Ends>& ends) {
-    const std::lock_guard lock(mutex_);
-    if (ends) {
-      const auto known = open_.find(*ends);
-      if (known != open_.end()) open_.erase(known);
-    }
-    const auto found = counts_.find(ip);
-    if (found != counts_.end() && --found->second == 0) counts_.erase(found);
-  }
-  mutable std::mutex mutex_;
-  std::unordered_map<base::Ip, std::uint32_t> counts_;
-  std::multiset<Ends> open_;
-  std::atomic<std::uint32_t> leaving_{0};  // calls of connect() that have not returned
+  MxSlots* slots_ = nullptr;
+  Address* address_ = nullptr;
+  std::optional<Ends> ends_;
+  bool leaving_ = false;
+  bool resting_ = false;
 };
 
 }  // namespace proxy

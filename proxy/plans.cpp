@@ -19,13 +19,18 @@ std::string mark_of_tls(const policy::Try& plan, const std::string& terms,
   return "t|" + terms + (shared ? "|" + domain->str() : std::string());
 }
 
+const policy::StsState& Plans::Entry::state() const {
+  return sts ? *sts : std::get<policy::DomainPlan>(planned->outcome).sts;
+}
+
 Plans::Domain Plans::domain(const std::shared_ptr<const Snapshot>& snapshot,
                             const policy::Operator& op, const base::Domain& domain,
                             const std::shared_ptr<const MxFacts>& mx, policy::StsState sts) {
   auto found = entries_.find(domain);
   if (found != entries_.end()) {
     const Entry& known = found->second;
-    if (known.snapshot == snapshot && known.op == op && known.mx == mx && known.sts == sts) {
+    if (known.snapshot == snapshot && known.op == op && known.mx == mx &&
+        known.state() == sts) {
       return known.planned;
     }
   }
@@ -44,7 +49,8 @@ Plans::Domain Plans::domain(const std::shared_ptr<const Snapshot>& snapshot,
   entry.snapshot = snapshot;
   entry.op = op;
   entry.mx = mx;
-  entry.sts = std::move(sts);
+  const bool refused = std::holds_alternative<policy::Refused>(planned->outcome);
+  entry.sts = refused ? std::make_unique<policy::StsState>(std::move(sts)) : nullptr;
   entry.planned = planned;
   return planned;
 }

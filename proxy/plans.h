@@ -47,7 +47,7 @@ class Plans {
   using Domain = std::shared_ptr<Planned>;
 
   // `capacity`: how many domains are remembered.
-  explicit Plans(std::size_t capacity = base::limits::domain_plans) : capacity_(capacity) {}
+  explicit Plans(std::size_t capacity) : capacity_(capacity) {}
 
   Domain domain(const std::shared_ptr<const Snapshot>& snapshot, const policy::Operator& op,
                 const base::Domain& domain, const std::shared_ptr<const MxFacts>& mx,
@@ -61,10 +61,11 @@ class Plans {
 
  private:
   struct Entry {
+    const policy::StsState& state() const;
     std::shared_ptr<const Snapshot> snapshot;
     policy::Operator op;
     std::shared_ptr<const MxFacts> mx;
-    policy::StsState sts;
+    std::unique_ptr<policy::StsState> sts;  // of a refusal; a plan has its own
     Domain planned;
     std::list<base::Domain>::iterator age;
   };

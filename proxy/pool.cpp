@@ -1,6 +1,7 @@
 #include "proxy/pool.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "base/limits.h"
 #include "proxy/meters.h"
@@ -14,7 +15,20 @@ constexpr std::chrono::seconds rests_after{1};
 
 }  // namespace
 
+Pool::Pool(boost::asio::any_io_executor executor, MxSlots* slots, Meters* meters)
+    : slots_(slots), meters_(meters), timer_(executor) {
+  if (!slots_) return;
+  slots_->add_pool(this, [this, executor, alive = alive_](const base::Ip& ip, bool any) {
+    boost::asio::post(executor, [this, alive, ip, any] {
+      // What has rested for long is closed for all who wait, else one for who has waited long.
+      while (*alive && slots_->is_waited_for(ip) && make_place(ip, !any) && !any) {
+      }
+    });
+  });
+}
+
 Pool::~Pool() {
+  if (slots_) slots_->remove_pool(this);
   *alive_ = false;
   count(-static_cast<std::int64_t>(count_));
 }
@@ -31,16 +45,21 @@ std::unique_ptr<MxLink> Pool::take(const std::string& terms) {
   std::unique_ptr<MxLink> link;
   while (!link && !waiting.empty()) {
     // The one used last: it is the likeliest to be alive.
-    link = std::move(waiting.back().link);
+    link = revive(std::move(waiting.back().link));
     waiting.pop_back();
     count(-1);
-    if (!link->session->wire().is_silent()) {
-      link->session->quit();
-      link.reset();
-    }
   }
   if (waiting.empty()) idle_.erase(found);
-  if (link) link->reused = true;
+  return link;
+}
+
+std::unique_ptr<MxLink> Pool::revive(std::unique_ptr<MxLink> link) {
+  link->session->slot().rests(false);
+  if (!link->session->wire().is_silent()) {
+    link->session->quit();
+    return nullptr;
+  }
+  link->reused = true;
   return link;
 }
 
@@ -48,6 +67,17 @@ void Pool::give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepaliv
   if (keepalive.count() <= 0 || link->era != era_ || count_ >= base::limits::idle_connections ||
       !link->session->channel().is_open() || !link->session->channel().buffered().empty()) {
     link->session->quit();
+    return;
+  }
+  MxSlots::Slot& slot = link->session->slot();
+  slot.rests(true);
+  if (const MxSlots::Heir heir = slot.heir(link->terms, this); heir.wanted) {
+    slot.rests(false);
+    if (heir.waiter) {
+      heir.waiter->hand(std::move(link));
+    } else {
+      link->session->quit();
+    }
     return;
   }
   const std::string terms = link->terms;
@@ -103,10 +133,11 @@ void Pool::sweep() {
   }
 }
 
-bool Pool::make_place(const base::Ip& ip) {
+bool Pool::make_place(const base::Ip& ip, bool rested) {
   for (auto it = idle_.begin(); it != idle_.end(); ++it) {
     std::list<Idle>& waiting = it->second;
     if (waiting.front().link->session->peer().ip != ip) continue;
+    if (rested && !waiting.front().rested) continue;
     waiting.front().link->session->quit();
     waiting.pop_front();
     count(-1);

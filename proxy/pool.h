@@ -1,6 +1,7 @@
 // Pool: MX connections that finished a transaction and wait, for `outbound.idle_keepalive`, for
 // another one under the same terms: address, SNI, how it was authenticated, and the fingerprint of
-// the requirement it met. One pool a worker, no locks. Used by proxy/delivery.
+// the requirement it met. Where others stand in line for its address (proxy/mx_slots) it does not
+// wait: it goes to one of them, or makes place. One pool a worker, no locks. Used by proxy/delivery.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -38,20 +39,25 @@ struct MxLink {
 
 class Pool {
  public:
-  // `meters`: counts those that wait; null: nobody does.
-  explicit Pool(boost::asio::any_io_executor executor, Meters* meters = nullptr)
-      : meters_(meters), timer_(std::move(executor)) {}
+  // `slots`: those of all links, whose lines are asked; null: nobody waits. `meters`: counts those
+  // that wait; null: nobody does.
+  explicit Pool(boost::asio::any_io_executor executor, MxSlots* slots = nullptr,
+                Meters* meters = nullptr);
   ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
 
   // A live connection under these terms, or nullptr. One that the peer closed or wrote to while
   // idle is dropped on the way.
   std::unique_ptr<MxLink> take(const std::string& terms);
+  // A live one as take() gives it, or nullptr; `link` had been open a moment ago.
+  static std::unique_ptr<MxLink> revive(std::unique_ptr<MxLink> link);
   // A connection on which a transaction was just finished or reset. One of an earlier era ends:
   // what its peer proved, it proved to other CAs and under other terms of TLS.
   void give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive);
   // Closes one idle connection to this address, whatever its terms: its place is wanted. False:
-  // there was none.
-  bool make_place(const base::Ip& ip);
+  // there was none. With `rested` only one that nobody has used for a second.
+  bool make_place(const base::Ip& ip, bool rested = false);
   // Also those in use, when they come back: another configuration holds.
   void close_all();
   std::uint64_t era() const { return era_; }
@@ -72,6 +78,7 @@ class Pool {
   std::unordered_map<std::string, std::list<Idle>> idle_;
   std::size_t count_ = 0;
   std::uint64_t era_ = 0;
+  MxSlots* slots_;
   Meters* meters_;
   boost::asio::steady_timer timer_;
   SteadyTime rings_ = SteadyTime::max();

@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "config/choices.h"
 #include "proxy/meters.h"
@@ -64,7 +65,8 @@ base::Result<void, StartError> Server::open(std::shared_ptr<const Snapshot> snap
   if (count == 0) count = std::max(1U, std::thread::hardware_concurrency());
   for (std::size_t i = 0; i < count; ++i) {
     auto thread = std::make_unique<Thread>();
-    auto worker = Worker::make(shared_, snapshot);
+    const std::size_t plans = std::max<std::size_t>(1, base::limits::domain_plans / count);
+    auto worker = Worker::make(shared_, snapshot, {.plans = plans});
     if (!worker) return base::fail(StartError{EX_CONFIG, worker.error().text});
     auto terms = make_terms(config.listen, config.tls.min_version);
     if (!terms) return base::fail(StartError{EX_CONFIG, terms.error().text});

@@ -323,9 +323,12 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
 // One that is open and may carry this mail.
 std::unique_ptr<MxLink> Walk::take_idle(base::Ip ip) {
   if (worker_.pool().era() != era_) return nullptr;
-  auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
+  return usable(worker_.pool().take(tls_key() + "|" + address_key(ip)));
+}
+
+std::unique_ptr<MxLink> Walk::usable(LinkPtr link) {
   if (!link) return nullptr;
-  if (!judge_again(*link)) {
+  if (link->era != era_ || !judge_again(*link)) {
     link->session->quit();
     return nullptr;
   }
@@ -333,28 +336,38 @@ std::unique_ptr<MxLink> Walk::take_idle(base::Ip ip) {
   return link;
 }
 
-asio::awaitable<Walk::Place> Walk::take_place(base::Ip ip, SteadyTime budget, bool use_pool) {
+void Walk::stop() {
+  stopped_ = true;
+  if (waiter_) waiter_->cancel();
+}
+
+asio::awaitable<Place> Walk::take_place(base::Ip ip, SteadyTime budget, bool use_pool) {
+  MxSlots& slots = *worker_.shared().slots;
+  const std::uint32_t limit = config_.outbound.max_connections_per_mx;
+  Place place;
+  place.slot = slots.take(ip, limit);
+  if (place.slot) co_return place;
   // Over LMTP before the session gives up on this domain (outbound.lmtp_wait), so that the reply
   // says what was waited for.
   const auto patience = transaction_->lmtp
                             ? std::min<std::chrono::milliseconds>(
                                   slot_wait, config_.outbound.lmtp_wait * 2 / 3)
                             : std::chrono::milliseconds(slot_wait);
-  const SteadyTime end = std::min(budget, std::chrono::steady_clock::now() + patience);
-  const auto executor = worker_.io().get_executor();
-  Place place;
+  const SteadyTime since = std::chrono::steady_clock::now();
+  const SteadyTime end = std::min(budget, since + patience);
   for (;;) {
-    place.slot = worker_.shared().slots->take(ip, config_.outbound.max_connections_per_mx);
-    if (place.slot) co_return place;
-    // What became idle meanwhile is used, and closed only where this mail must not go over it.
-    if (use_pool) place.link = take_idle(ip);
-    if (place.link) co_return place;
-    if (worker_.pool().make_place(ip)) continue;
-    if (stopped_ || std::chrono::steady_clock::now() >= end) co_return place;
-    asio::steady_timer pause(executor, std::chrono::milliseconds(20));
-    boost::system::error_code ignored;
-    auto token = asio::redirect_error(asio::use_awaitable, ignored);
-    co_await pause.async_wait(std::move(token));
+    // One at rest under other terms, which this mail must not go over, makes place.
+    if (worker_.pool().make_place(ip)) place.slot = slots.take(ip, limit);
+    if (place.slot || stopped_ || std::chrono::steady_clock::now() >= end) co_return place;
+    MxSlots::Waiter::Wish wish{ip, limit, {}, &worker_.pool(), since};
+    if (use_pool && worker_.pool().era() == era_) wish.terms = tls_key() + "|" + address_key(ip);
+    auto waiter = std::make_shared<PlaceWaiter>(worker_.io().get_executor(), std::move(wish));
+    waiter_ = waiter.get();
+    place = co_await PlaceWaiter::wait(std::move(waiter), slots, end);
+    waiter_ = nullptr;
+    if (stopped_) place.slot.reset();
+    place.link = usable(std::move(place.link));
+    if (place.slot || place.link) co_return place;
   }
 }
 

@@ -22,6 +22,7 @@
 #include "proxy/delivery.h"
 #include "proxy/gather.h"
 #include "proxy/mx_connection.h"
+#include "proxy/place.h"
 #include "proxy/pool.h"
 #include "proxy/walk_failure.h"
 #include "proxy/worker.h"
@@ -53,7 +54,7 @@ class Walk {
   // An idle connection turned out to be dead: the same address once more.
   void again();
   // Stops at the next occasion: the session no longer waits.
-  void stop() { stopped_ = true; }
+  void stop();
 
   smtp::Reply reply() const;      // without ID
   // Whether reply() holds nothing that an MX has said to a recipient's name.
@@ -90,12 +91,7 @@ class Walk {
   asio::awaitable<LinkPtr> connect(base::Ip ip, SteadyTime budget, bool use_pool,
                                    bool cleartext_retry, bool& retry_in_cleartext);
   LinkPtr take_idle(base::Ip ip);
-  // A place for a new connection, or the connection that became idle while one was waited for; or
-  // neither.
-  struct Place {
-    std::optional<MxSlots::Slot> slot;
-    LinkPtr link;
-  };
+  LinkPtr usable(LinkPtr link);
   asio::awaitable<Place> take_place(base::Ip ip, SteadyTime budget, bool use_pool);
   Current current_host() const;
   // nullptr: this session lacks what the message needs; the reason is noted.
@@ -151,6 +147,7 @@ class Walk {
   bool by_policy_ = false;
   bool by_sts_ = false;
   bool stopped_ = false;
+  PlaceWaiter* waiter_ = nullptr;  // while it waits for its turn
   SteadyTime budget_{};  // of the present call of next()
   SteadyTime began_{};   // the attempt under way, its slot taken
   std::size_t without_address_ = 0;

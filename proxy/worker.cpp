@@ -15,20 +15,21 @@ constexpr std::chrono::milliseconds watched_after{50};
 
 }  // namespace
 
-Worker::Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, std::size_t domains)
+Worker::Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, Remembered remembered)
     : shared_(shared),
       snapshot_(std::move(snapshot)),
-      gather_(std::make_unique<Gather>(shared, io_.get_executor(), domains)),
-      pool_(std::make_unique<Pool>(io_.get_executor(), shared.meters)),
+      gather_(std::make_unique<Gather>(shared, io_.get_executor(), remembered.facts)),
+      plans_(remembered.plans),
+      pool_(std::make_unique<Pool>(io_.get_executor(), shared.slots, shared.meters)),
       patience_(std::make_unique<Patience>(io_.get_executor(), watched_after)) {}
 
 Worker::~Worker() = default;
 
 base::Result<std::unique_ptr<Worker>, base::Error> Worker::make(
-    Shared& shared, std::shared_ptr<const Snapshot> snapshot, std::size_t domains) {
+    Shared& shared, std::shared_ptr<const Snapshot> snapshot, Remembered remembered) {
   auto tls = TlsClient::make(*snapshot->config, *shared.clock);
   if (!tls) return base::fail(std::move(tls.error()));
-  std::unique_ptr<Worker> worker(new Worker(shared, std::move(snapshot), domains));
+  std::unique_ptr<Worker> worker(new Worker(shared, std::move(snapshot), remembered));
   worker->tls_client_ = std::move(*tls);
   return worker;
 }

@@ -76,10 +76,14 @@ struct Shared {
 
 class Worker {
  public:
-  // Fails where TLS cannot be set up as configured. `domains`: how many its Gather remembers.
+  // How many domains are remembered.
+  struct Remembered {
+    std::size_t facts = base::limits::domain_facts;
+    std::size_t plans = base::limits::domain_plans;
+  };
+  // Fails where TLS cannot be set up as configured.
   static base::Result<std::unique_ptr<Worker>, base::Error> make(
-      Shared& shared, std::shared_ptr<const Snapshot> snapshot,
-      std::size_t domains = base::limits::domain_facts);
+      Shared& shared, std::shared_ptr<const Snapshot> snapshot, Remembered remembered);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -102,7 +106,7 @@ class Worker {
   void adopt(std::shared_ptr<const Snapshot> snapshot, std::shared_ptr<TlsClient> tls_client);
 
  private:
-  Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, std::size_t domains);
+  Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, Remembered remembered);
   Shared& shared_;
   std::shared_ptr<const Snapshot> snapshot_;
   boost::asio::io_context io_{1};

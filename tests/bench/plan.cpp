@@ -56,7 +56,7 @@ struct Planner {
     shared.clock = &clock;
     shared.slots = &slots;
     shared.validation = proxy::Validation::validates;
-    worker = value_of(proxy::Worker::make(shared, snapshot));
+    worker = value_of(proxy::Worker::make(shared, snapshot, {}));
     resolver = value_of(proxy::make_resolver(worker->io(), config, true));
     shared.resolver = resolver.get();
     auto context = value_of(policy::make_fetch_context(config.tls.ca_file.string()));

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The SMTP listener: one recipient domain a transaction, LIMITS, STARTTLS, PROXY, reuse."""
 
+import concurrent.futures
 import socket
 import ssl
 import subprocess
@@ -153,6 +154,26 @@ class OneConnection(LabCase):
         self.assertEqual(record["verdict"], "rejected")
         self.assertEqual(record["ip"], self.refuses.mx.address)
         self.assertIsNone(record["reason"])
+
+
+class OnePlaceForTwoThreads(LabCase):
+    """The only connection to an MX that it may have rests with one thread, and is kept long."""
+
+    config = {"server": {"threads": 2},
+              "outbound": {"max_connections_per_mx": 1, "idle_keepalive": "10m"}}
+
+    @classmethod
+    def publish(cls, lab):
+        cls.plain = lab.domain("plain.example", {})
+
+    def test_one_after_the_other(self):
+        for _ in range(8):
+            self.reply(self.smtp(self.plain.rcpt), "250 2.0.0")
+
+    def test_all_at_once(self):
+        with concurrent.futures.ThreadPoolExecutor(12) as crowd:
+            for reply in crowd.map(lambda _: self.smtp(self.plain.rcpt), range(36)):
+                self.reply(reply, "250 2.0.0")
 
 
 class OwnMx(LabCase):

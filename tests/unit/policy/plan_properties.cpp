@@ -525,7 +525,7 @@ TEST_CASE("the policy map never lets a host off with less than its plan demands"
       CAPTURE(n, plan->why);
       CHECK(enough(postfix_demands(answer, w, *facts.hosts[n]), *plan,
                    w.enforced() && !w.secure(), floor));
-      const bool dane_alone = plan->requirement.index() == 2 || plan->tlsa.has_value();
+      const bool dane_alone = plan->requirement.index() == 2 || plan->tlsa != nullptr;
       if (sendmail.kind == MapAnswer::Kind::not_found && !dane_alone) {
         CHECK(plan->requirement.index() == 0);
       }

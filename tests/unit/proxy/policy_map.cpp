@@ -177,7 +177,7 @@ struct World {
     shared.log = &log;
     shared.validation = proxy::Validation::validates;
     const auto snapshot = proxy::make_snapshot(std::make_shared<config::Config>(std::move(with)));
-    auto made = proxy::Worker::make(shared, snapshot);
+    auto made = proxy::Worker::make(shared, snapshot, {});
     if (!made) throw std::runtime_error(made.error().text);
     worker = std::move(*made);
     map = std::make_unique<proxy::PolicyMap>(*worker, times);

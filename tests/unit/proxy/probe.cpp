@@ -52,7 +52,7 @@ struct World {
     auto config = session_world::test_config(config::Protocol::Smtp, mx_port);
     config.policy.default_requirement = config::Default::Encrypted;
     auto made = proxy::Worker::make(
-        shared, proxy::make_snapshot(std::make_shared<config::Config>(std::move(config))));
+        shared, proxy::make_snapshot(std::make_shared<config::Config>(std::move(config))), {});
     if (!made) throw std::runtime_error(made.error().text);
     worker = std::move(*made);
   }

@@ -1,0 +1,301 @@
+// Who waits for a connection to an MX address that has none left: in turn, over all threads, and
+// without a handshake where one can be spared.
+#include "proxy/place.h"
+
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "tests/unit/proxy/links.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using pool_test::Peers;
+using proxy::MxSlots;
+
+const base::Ip mx = *base::Ip::parse("192.0.2.25");
+
+using proxy::SteadyTime;
+
+SteadyTime now() { return std::chrono::steady_clock::now(); }
+
+// Notes what it is given.
+class Fake final : public MxSlots::Waiter {
+ public:
+  using Waiter::Waiter;
+  void offer(MxSlots::Slot given) override { slot = std::move(given); }
+  void hand(std::unique_ptr<proxy::MxLink> given) override { link = std::move(given); }
+  std::optional<MxSlots::Slot> slot;
+  std::unique_ptr<proxy::MxLink> link;
+};
+
+std::shared_ptr<Fake> fake(SteadyTime since, const std::string& terms = "", const void* pool = nullptr,
+                           std::uint32_t limit = 1) {
+  return std::make_shared<Fake>(MxSlots::Waiter::Wish{mx, limit, terms, pool, since});
+}
+
+}  // namespace
+
+TEST_CASE("places: one that is given back goes to who began to wait first") {
+  MxSlots slots;
+  auto held = slots.take(mx, 1);
+  REQUIRE(held);
+  const auto first = fake(now()), second = fake(now() + 1ms);
+  // As one does who had a connection that would not do, and stands in line again.
+  REQUIRE_FALSE(slots.take_or_wait(second));
+  REQUIRE_FALSE(slots.take_or_wait(first));
+  CHECK(slots.is_waited_for(mx));
+  held.reset();
+  CHECK(first->slot);
+  CHECK_FALSE(second->slot);
+  CHECK(slots.open() == 1);
+  CHECK_FALSE(slots.take(mx, 1));
+  first->slot.reset();
+  CHECK(second->slot);
+  second->slot.reset();
+  CHECK(slots.open() == 0);
+  CHECK_FALSE(slots.is_waited_for(mx));
+  CHECK(slots.take_or_wait(first));
+}
+
+TEST_CASE("places: who has left the line is passed over") {
+  MxSlots slots;
+  auto held = slots.take(mx, 1);
+  const auto gone = fake(now()), stays = fake(now());
+  slots.take_or_wait(gone);
+  slots.take_or_wait(stays);
+  slots.leave(*gone);
+  slots.leave(*gone);
+  held.reset();
+  CHECK_FALSE(gone->slot);
+  CHECK(stays->slot);
+  slots.leave(*stays);
+  CHECK(slots.open() == 1);
+}
+
+TEST_CASE("places: nobody gets one beyond a limit that was lowered") {
+  MxSlots slots;
+  auto one = slots.take(mx, 3), two = slots.take(mx, 3), three = slots.take(mx, 3);
+  const auto waiter = fake(now());
+  slots.take_or_wait(waiter);
+  one.reset();
+  two.reset();
+  CHECK_FALSE(waiter->slot);
+  three.reset();
+  CHECK(waiter->slot);
+}
+
+TEST_CASE("places: a connection goes as it is to who waits for one like it") {
+  asio::io_context io;
+  Peers peers;
+  MxSlots slots;
+  proxy::Pool pool(io.get_executor(), &slots);
+  auto link = peers.link(io, "terms", *slots.take(mx, 1), mx);
+  const proxy::MxLink* const same = link.get();
+
+  SECTION("though others wait longer, whom it does not suit") {
+    const auto others = fake(now() - 2000ms, "others", &pool);
+    const auto elsewhere = fake(now() - 2000ms, "terms", &slots);
+    const auto like = fake(now(), "terms", &pool);
+    for (const auto& waiter : {others, elsewhere, like}) REQUIRE_FALSE(slots.take_or_wait(waiter));
+    pool.give(std::move(link), 300s);
+    CHECK(like->link.get() == same);
+    CHECK_FALSE(peers.ended(0));
+    // The next time nobody is left whom it suits.
+    pool.give(std::move(like->link), 300s);
+    CHECK(peers.ended(0));
+    CHECK((others->slot || elsewhere->slot));
+  }
+  SECTION("unless they wait longer by more than three seconds: they would wait for ever") {
+    const auto others = fake(now() - 3500ms, "others", &pool);
+    const auto like = fake(now(), "terms", &pool);
+    for (const auto& waiter : {others, like}) REQUIRE_FALSE(slots.take_or_wait(waiter));
+    pool.give(std::move(link), 300s);
+    CHECK_FALSE(like->link);
+    CHECK(peers.ended(0));
+    CHECK(others->slot);
+  }
+  SECTION("it rests for a moment where nobody waits that it suits") {
+    const auto others = fake(now(), "others", &pool);
+    REQUIRE_FALSE(slots.take_or_wait(others));
+    pool.give(std::move(link), 300s);
+    CHECK(pool.size() == 1);
+    CHECK_FALSE(peers.ended(0));
+    io.run_for(10ms);
+    CHECK(pool.size() == 1);
+    slots.ask(*others);
+    CHECK(pool.size() == 1);  // The pool is on its own thread.
+    io.run_for(10ms);
+    CHECK(pool.size() == 0);
+    CHECK(peers.ended(0));
+    CHECK(others->slot);
+  }
+  CHECK(pool.size() == 0);
+}
+
+TEST_CASE("places: what has rested for long is closed at once for who needs its place") {
+  asio::io_context io;
+  Peers peers;
+  MxSlots slots;
+  proxy::Pool pool(io.get_executor(), &slots);
+  pool.give(peers.link(io, "terms", *slots.take(mx, 1), mx), 300s);
+  io.run_for(2500ms);
+  REQUIRE(pool.size() == 1);
+  const auto others = fake(now());
+  REQUIRE_FALSE(slots.take_or_wait(others));
+  io.restart();
+  io.run_for(10ms);
+  CHECK(others->slot);
+  CHECK(peers.ended(0));
+}
+
+TEST_CASE("places: nobody asks a pool that has nothing at rest there, or is gone") {
+  asio::io_context io;
+  Peers peers;
+  MxSlots slots;
+  auto held = slots.take(mx, 1);
+  const auto waiter = fake(now());
+  slots.take_or_wait(waiter);
+  {
+    proxy::Pool pool(io.get_executor(), &slots);
+    slots.ask(*waiter);
+    CHECK(io.poll() == 0);
+    pool.give(peers.link(io, "terms", std::move(*held), mx), 300s);
+    slots.ask(*waiter);
+    slots.leave(*waiter);
+    // Nobody waits any more when it hears of it.
+    CHECK(io.poll() == 1);
+    CHECK(pool.size() == 1);
+    auto used = pool.take("terms");
+    REQUIRE(used);
+    slots.take_or_wait(waiter);
+    slots.ask(*waiter);
+    io.restart();
+    CHECK(io.poll() == 0);
+    pool.give(std::move(used), 300s);
+    slots.ask(*waiter);
+  }
+  CHECK(waiter->slot);
+  io.restart();
+  io.poll();
+}
+
+namespace {
+
+// One thread of a relay: sessions that each use a connection to the MX so many times.
+class Thread {
+ public:
+  // `left`: sessions under way on all threads. Each serves the others until there are none.
+  Thread(MxSlots& slots, std::atomic<int>& used, std::atomic<int>& left)
+      : slots_(slots), used_(used), left_(left) {}
+  ~Thread() {
+    if (thread_.joinable()) thread_.join();
+  }
+  void start(int sessions, int times) {
+    for (int i = 0; i < sessions; ++i) {
+      asio::co_spawn(io_, session(times, i % 3 == 0 ? "one" : "two"), asio::detached);
+    }
+    thread_ = std::thread([this] {
+      while (left_ > 0) {
+        io_.restart();
+        io_.run_for(5ms);
+      }
+    });
+  }
+  void join() { thread_.join(); }
+
+ private:
+  asio::awaitable<void> session(int times, std::string terms) {
+    const std::shared_ptr<void> under_way(nullptr, [this](void*) { --left_; });
+    const SteadyTime end = now() + 50s;
+    for (int i = 0; i < times; ++i) {
+      auto link = pool_.take(terms);
+      if (!link) {
+        MxSlots::Waiter::Wish wish{mx, 3, terms, &pool_, now()};
+        auto waiter = std::make_shared<proxy::PlaceWaiter>(io_.get_executor(), std::move(wish));
+        proxy::Place place = co_await proxy::PlaceWaiter::wait(std::move(waiter), slots_, end);
+        link = std::move(place.link);
+        if (place.slot) link = peers_.link(io_, terms, std::move(*place.slot), mx);
+      }
+      if (!link) co_return;
+      if (slots_.open() > 3) used_ += 1000000;
+      ++used_;
+      asio::steady_timer mail(io_, 1ms);
+      co_await mail.async_wait(asio::use_awaitable);
+      // Some break.
+      if (used_ % 7 != 0) pool_.give(std::move(link), 60s);
+    }
+  }
+
+  asio::io_context io_{1};
+  MxSlots& slots_;
+  std::atomic<int>& used_;
+  std::atomic<int>& left_;
+  Peers peers_;
+  proxy::Pool pool_{io_.get_executor(), &slots_};
+  std::thread thread_;
+};
+
+}  // namespace
+
+TEST_CASE("places: two threads with more sessions than places lose no turn") {
+  MxSlots slots;
+  std::atomic<int> used{0}, left{21};
+  {
+    Thread one(slots, used, left), two(slots, used, left);
+    one.start(12, 12);
+    two.start(9, 12);
+    two.join();
+    one.join();
+  }
+  CHECK(used == 21 * 12);
+  CHECK(slots.open() == 0);
+}
+
+TEST_CASE("places: the wait ends at its end, and when it is called off") {
+  asio::io_context io;
+  MxSlots slots;
+  auto held = slots.take(mx, 1);
+  MxSlots::Waiter::Wish wish{mx, 1, "", nullptr, now()};
+  auto waiter = std::make_shared<proxy::PlaceWaiter>(io.get_executor(), wish);
+  std::optional<proxy::Place> got;
+  const auto wait = [&](SteadyTime end) -> asio::awaitable<void> {
+    got = co_await proxy::PlaceWaiter::wait(waiter, slots, end);
+  };
+  SECTION("at its end") {
+    asio::co_spawn(io, wait(now() + 250ms), asio::detached);
+    io.run_for(20s);
+    REQUIRE(got);
+    CHECK_FALSE(got->slot);
+  }
+  SECTION("called off") {
+    asio::co_spawn(io, wait(now() + 600s), asio::detached);
+    io.run_for(20ms);
+    CHECK_FALSE(got);
+    CHECK(slots.is_waited_for(mx));
+    waiter->cancel();
+    io.restart();
+    io.run_for(20s);
+    REQUIRE(got);
+    CHECK_FALSE(got->slot);
+  }
+  SECTION("a place that comes too late goes on") {
+    asio::co_spawn(io, wait(now() + 600s), asio::detached);
+    io.run_for(20ms);
+    const auto next = fake(now());
+    slots.take_or_wait(next);
+    waiter->cancel();
+    held.reset();  // Before the coroutine is back.
+    io.restart();
+    io.run_for(20s);
+    REQUIRE(got);
+    CHECK_FALSE(got->slot);
+    CHECK(next->slot);
+  }
+  CHECK_FALSE(slots.is_waited_for(mx));
+}
