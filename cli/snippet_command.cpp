@@ -1,6 +1,7 @@
 #include "cli/snippet_command.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <ostream>
 
 #include "base/encode.h"
@@ -16,6 +17,18 @@ std::string usual(Addresses& addresses, Via via, Mta mta) {
   return via == Via::Milter ? addresses.milter : config::text_of(addresses.of(via, mta));
 }
 
+// What a configuration would say that had a listener for it.
+std::string_view key_of(Via via, Mta mta) {
+  switch (via) {
+    case Via::Lmtp: return "no [[listen]] with protocol = \"lmtp\"";
+    case Via::Smtp: return "no [[listen]] with protocol = \"smtp\"";
+    case Via::Transparent: return "no [[listen]] with protocol = \"transparent\"";
+    case Via::Milter: return "no milter.socket";
+    case Via::Map: break;
+  }
+  return mta == Mta::Sendmail ? "no socketmap.sendmail_listen" : "no socketmap.listen";
+}
+
 // What the configuration says, where there is one; what is assumed otherwise is said on `err`.
 std::optional<Addresses> addresses_from(const Snippet& options, const std::string& file, Via via,
                                         Mta mta, const Terminal& terminal, const World& world) {
@@ -27,9 +40,13 @@ std::optional<Addresses> addresses_from(const Snippet& options, const std::strin
       return std::nullopt;
     }
     if (options.listen.empty()) {
-      terminal.err << "no configuration at " << file
-                   << ", or one with mistakes: these lines are for "
-                   << usual(addresses, via, mta) << '\n';
+      std::error_code error;
+      const auto type = std::filesystem::status(file, error).type();
+      const bool absent = type == std::filesystem::file_type::not_found;
+      terminal.err << (absent ? "no configuration at " : "cannot use the configuration ")
+                   << base::printable(file)
+                   << (absent ? "" : ", \"sternpost config check\" says why")
+                   << ": these lines are for " << usual(addresses, via, mta) << '\n';
     }
     return addresses;
   }
@@ -56,10 +73,7 @@ std::optional<Addresses> addresses_from(const Snippet& options, const std::strin
                      : mta == Mta::Sendmail    ? config.socketmap.sendmail_listen.has_value()
                                                : config.socketmap.listen.has_value();
   if (!there && options.listen.empty()) {
-    terminal.err << file << " has no "
-                 << (via == Via::Milter ? "milter.socket"
-                     : via == Via::Map  ? "socketmap listener for this MTA"
-                                        : std::string(name_of(via)) + " listener")
+    terminal.err << base::printable(file) << " has " << key_of(via, mta)
                  << ": these lines are for " << usual(addresses, via, mta) << '\n';
   }
   return addresses;
@@ -174,7 +188,8 @@ void add_snippet(CLI::App& app, Snippet& options, std::string& file) {
   options.command->add_flag("--json", options.json, "Print JSON");
   options.command->footer(
       "Comments in the lines name the file that each part goes to. Changes nothing.\n"
-      "Exit status: 0 printed, 2 there are no lines for this MTA, way or version.\n"
+      "Exit status: 0 printed, 2 there are no lines for this MTA, way or version,\n"
+      "78 the file of --config has mistakes.\n"
       "\nExamples:\n"
       "  sternpost snippet postfix\n"
       "  sternpost snippet exim --via lmtp --version 4.96");
@@ -200,6 +215,11 @@ int snippet_command(const Snippet& options, const std::string& file, const Termi
   }
   const auto version = version_from(options, *mta, terminal, world);
   if (!version) return exit_usage;
+  // Before anything is said of addresses that these lines would be for.
+  if (const auto fits = snippet(*mta, *via, *version, Addresses()); !fits) {
+    terminal.err << fits.error().text << '\n';
+    return exit_usage;
+  }
   auto addresses = addresses_from(options, file, *via, *mta, terminal, world);
   if (!addresses) return exit_config;
   if (options.command->count("--listen") > 0) {

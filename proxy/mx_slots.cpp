@@ -9,18 +9,23 @@ namespace proxy {
 
 namespace {
 
-// A connection goes to who waits for one like it, so that no handshake is needed, unless another has
-// waited so much longer: a thread, or terms, that have no connection get one then.
+// A connection goes to who waits for one like it, so that no handshake is needed, unless another
+// has waited so much longer: a thread, or terms, that have no connection get one then.
 constexpr std::chrono::seconds out_of_turn{3};
 constexpr int looked_at = 64;  // in a line, for one with the same terms
 
 }  // namespace
 
+MxSlots::Address& MxSlots::at(const base::Ip& ip) {
+  const auto [place, fresh] = addresses_.try_emplace(ip);
+  if (fresh) place->second.ip = ip;  // From then on it is read without the lock.
+  return place->second;
+}
+
 std::optional<MxSlots::Slot> MxSlots::take(const base::Ip& ip, std::uint32_t limit) {
   const std::lock_guard lock(mutex_);
-  Address& address = addresses_[ip];
+  Address& address = at(ip);
   if (address.open >= limit) return std::nullopt;
-  address.ip = ip;
   ++address.open;
   return Slot(this, &address);
 }
@@ -28,8 +33,7 @@ std::optional<MxSlots::Slot> MxSlots::take(const base::Ip& ip, std::uint32_t lim
 std::optional<MxSlots::Slot> MxSlots::take_or_wait(const WaiterPtr& waiter) {
   const Waiter::Wish& wish = waiter->wish();
   const std::lock_guard lock(mutex_);
-  Address& address = addresses_[wish.ip];
-  address.ip = wish.ip;
+  Address& address = at(wish.ip);
   if (address.open < wish.limit) {
     ++address.open;
     return Slot(this, &address);
@@ -38,27 +42,28 @@ std::optional<MxSlots::Slot> MxSlots::take_or_wait(const WaiterPtr& waiter) {
   const auto behind = [&wish](const WaiterPtr& other) { return other->wish().since > wish.since; };
   auto place = address.line.end();
   while (place != address.line.begin() && behind(*std::prev(place))) --place;
-  const bool first = address.line.empty();
-  address.line.insert(place, waiter);
+  waiter->place_ = address.line.insert(place, waiter);
   ++address.waiting;
-  if (first) ask(address, false);
+  if (address.rested > 0) ask(address, false);
   return std::nullopt;
 }
 
 void MxSlots::ask(const Waiter& waiter) {
   const std::lock_guard lock(mutex_);
   const auto found = addresses_.find(waiter.wish().ip);
-  if (found != addresses_.end()) ask(found->second, true);
+  if (found != addresses_.end() && found->second.resting > 0) ask(found->second, true);
 }
 
 void MxSlots::ask(const Address& address, bool any) {
-  if (address.resting == 0) return;
   for (const auto& [pool, asked] : pools_) asked(address.ip, any);
 }
 
-void MxSlots::step_out(Address& address, std::list<WaiterPtr>::iterator place) {
+MxSlots::WaiterPtr MxSlots::step_out(Address& address, std::list<WaiterPtr>::iterator place) {
+  WaiterPtr waiter = std::move(*place);
+  waiter->place_.reset();
   address.line.erase(place);
   --address.waiting;
+  return waiter;
 }
 
 void MxSlots::forget_unused(const base::Ip& ip) {
@@ -69,12 +74,8 @@ void MxSlots::forget_unused(const base::Ip& ip) {
 
 void MxSlots::leave(const Waiter& waiter) {
   const std::lock_guard lock(mutex_);
-  const auto found = addresses_.find(waiter.wish().ip);
-  if (found == addresses_.end()) return;
-  std::list<WaiterPtr>& line = found->second.line;
-  const auto place = std::ranges::find(line, &waiter, &WaiterPtr::get);
-  if (place == line.end()) return;
-  step_out(found->second, place);
+  if (!waiter.place_) return;
+  const auto keeps_alive = step_out(addresses_.find(waiter.wish().ip)->second, *waiter.place_);
   forget_unused(waiter.wish().ip);
 }
 
@@ -84,21 +85,19 @@ bool MxSlots::is_waited_for(const base::Ip& ip) const {
   return found != addresses_.end() && !found->second.line.empty();
 }
 
-MxSlots::Heir MxSlots::heir(Address& address, const std::string& terms, const void* pool) {
+MxSlots::Heir MxSlots::heir(Address& address, const std::string& terms, std::uint64_t era,
+                            const void* pool) {
   const std::lock_guard lock(mutex_);
   if (address.line.empty()) return {};
-  const auto latest = address.line.front()->wish().since + out_of_turn;
+  const auto oldest = address.line.front()->wish().since;
   int looks = looked_at;
   for (auto it = address.line.begin(); it != address.line.end() && looks > 0; ++it, --looks) {
     const Waiter::Wish& wish = (*it)->wish();
-    if (wish.since > latest) break;
-    if (wish.pool != pool || wish.terms != terms) continue;
-    WaiterPtr waiter = *it;
-    step_out(address, it);
-    return {true, std::move(waiter)};
+    if (wish.since > oldest + out_of_turn) break;
+    if (wish.pool != pool || wish.era != era || wish.terms != terms) continue;
+    return {true, step_out(address, it)};
   }
-  const auto waited = std::chrono::steady_clock::now() - address.line.front()->wish().since;
-  return {waited >= patience, nullptr};
+  return {std::chrono::steady_clock::now() - oldest >= patience, nullptr};
 }
 
 void MxSlots::add_pool(const void* pool, Asked asked) {
@@ -131,18 +130,25 @@ void MxSlots::begin(const Ends& ends) {
   open_.insert(ends);
 }
 
+void MxSlots::end(const Ends& ends) {
+  const std::lock_guard lock(mutex_);
+  const auto known = open_.find(ends);
+  if (known != open_.end()) open_.erase(known);
+}
+
 void MxSlots::give_back(Address& address, const std::optional<Ends>& ends) {
+  if (ends) end(*ends);
   WaiterPtr next;
   {
     const std::lock_guard lock(mutex_);
-    if (ends) {
-      const auto known = open_.find(*ends);
-      if (known != open_.end()) open_.erase(known);
-    }
     --address.open;
-    if (!address.line.empty() && address.open < address.line.front()->wish().limit) {
-      next = address.line.front();
-      step_out(address, address.line.begin());
+    // Not all of them have the same limit where the configuration has changed.
+    const auto may = [&address](const WaiterPtr& one) {
+      return address.open < one->wish().limit;
+    };
+    const auto first = std::ranges::find_if(address.line, may);
+    if (first != address.line.end()) {
+      next = step_out(address, first);
       ++address.open;
     } else {
       forget_unused(base::Ip(address.ip));
@@ -151,9 +157,9 @@ void MxSlots::give_back(Address& address, const std::optional<Ends>& ends) {
   if (!next) return;
   try {
     next->offer(Slot(this, &address));
-  } catch (const std::exception& error) {
-    // The place went on to the next in line. This one waits to its end, and its mail is tried again.
-    base::log_error("", std::string("cannot tell a session of a free place: ") + error.what());
+  } catch (const std::exception&) {
+    // The place went on to the next in line. This one waits to its end; its mail is tried again.
+    base::log_error("", "no memory to tell a session of a free place");
   }
 }
 

@@ -55,7 +55,7 @@ class MxSlots {
   // A connection that served mail a moment ago is not closed for somebody else before that: more
   // may come for it, and a handshake costs more than the wait.
   static constexpr std::chrono::milliseconds patience{1000};
-  // Who has waited so long asks the pools for what rests there; again and again.
+  // Who has waited so long asks the pools for what rests there, each time anew.
   void ask(const Waiter& waiter);
   // A pool of connections at rest. `asked` is told of an address that is waited for, and whether
   // any connection is to make place or only one that has rested for some time. It is called from
@@ -77,16 +77,20 @@ class MxSlots {
   struct Address {
     base::Ip ip;
     std::uint32_t open = 0;
-    std::atomic<std::uint32_t> resting{0};
+    std::atomic<std::uint32_t> resting{0};  // in the pools
+    std::atomic<std::uint32_t> rested{0};   // of these, for so long that nobody will want them
     std::atomic<std::uint32_t> waiting{0};  // the length of `line`
     std::list<WaiterPtr> line;              // who began to wait first is first
   };
 
   void begin(const Ends& ends);
+  void end(const Ends& ends);
   void give_back(Address& address, const std::optional<Ends>& ends);
-  Heir heir(Address& address, const std::string& terms, const void* pool);
+  Heir heir(Address& address, const std::string& terms, std::uint64_t era, const void* pool);
+  // These under the lock.
+  Address& at(const base::Ip& ip);
   void ask(const Address& address, bool any);
-  void step_out(Address& address, std::list<WaiterPtr>::iterator place);
+  WaiterPtr step_out(Address& address, std::list<WaiterPtr>::iterator place);
   void forget_unused(const base::Ip& ip);
 
   mutable std::mutex mutex_;
@@ -103,6 +107,7 @@ class MxSlots::Waiter {
     base::Ip ip;
     std::uint32_t limit = 0;  // of connections to that address
     std::string terms;        // a connection under these will do as well; empty: none will
+    std::uint64_t era = 0;    // and of this configuration (Pool::era)
     const void* pool = nullptr;  // whose connections may be handed to it
     std::chrono::steady_clock::time_point since{};
   };
@@ -112,13 +117,17 @@ class MxSlots::Waiter {
   Waiter& operator=(const Waiter&) = delete;
 
   const Wish& wish() const { return wish_; }
-  // It is out of the line and the place is its own. No lock is held.
+  // It is out of the line and the place is its own. No lock is held. What it does at once must be
+  // little: a connection is being ended.
   virtual void offer(Slot slot) = 0;
   // A connection under its terms; on the thread of its pool.
   virtual void hand(std::unique_ptr<MxLink> link) = 0;
 
  private:
+  friend class MxSlots;
   const Wish wish_;
+  // Of the line it stands in; under the lock of MxSlots.
+  std::optional<std::list<WaiterPtr>::iterator> place_;
 };
 
 class MxSlots::Slot {
@@ -129,7 +138,8 @@ class MxSlots::Slot {
         address_(std::exchange(other.address_, nullptr)),
         ends_(std::exchange(other.ends_, std::nullopt)),
         leaving_(std::exchange(other.leaving_, false)),
-        resting_(std::exchange(other.resting_, false)) {}
+        resting_(std::exchange(other.resting_, false)),
+        rested_(std::exchange(other.rested_, false)) {}
   Slot& operator=(Slot&& other) noexcept {
     if (this != &other) {
       release();
@@ -138,6 +148,7 @@ class MxSlots::Slot {
       ends_ = std::exchange(other.ends_, std::nullopt);
       leaving_ = std::exchange(other.leaving_, false);
       resting_ = std::exchange(other.resting_, false);
+      rested_ = std::exchange(other.rested_, false);
     }
     return *this;
   }
@@ -164,18 +175,27 @@ class MxSlots::Slot {
   }
   // Its connection has no mail to carry, and a pool keeps it; or no longer.
   void rests(bool does) {
-    if (!slots_ || resting_ == does) return;
-    resting_ = does;
-    if (does) {
-      ++address_->resting;
-    } else {
-      --address_->resting;
-    }
+    if (!slots_) return;
+    if (does && !std::exchange(resting_, true)) ++address_->resting;
+    if (!does && std::exchange(resting_, false)) --address_->resting;
+    if (!does && std::exchange(rested_, false)) --address_->rested;
   }
-  // What becomes of its connection, which rests: whoever comes later sees that it does.
-  Heir heir(const std::string& terms, const void* pool) {
+  // It has rested for `patience`.
+  void has_rested() {
+    if (slots_ && !std::exchange(rested_, true)) ++address_->rested;
+  }
+  // What becomes of its connection, which rests: whoever comes later sees that it does. `era`: of
+  // the configuration under which it was made.
+  Heir heir(const std::string& terms, std::uint64_t era, const void* pool) {
     if (!slots_ || address_->waiting == 0) return {};
-    return slots_->heir(*address_, terms, pool);
+    return slots_->heir(*address_, terms, era, pool);
+  }
+  // The place for another connection; that of before is being closed.
+  Slot anew() {
+    if (slots_ && ends_) slots_->end(*ends_);
+    ends_.reset();
+    rests(false);
+    return std::move(*this);
   }
 
  private:
@@ -189,6 +209,7 @@ class MxSlots::Slot {
   std::optional<Ends> ends_;
   bool leaving_ = false;
   bool resting_ = false;
+  bool rested_ = false;
 };
 
 }  // namespace proxy

@@ -1,7 +1,7 @@
 #include "proxy/place.h"
 
 #include <algorithm>
-#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -20,28 +20,24 @@ asio::awaitable<Place> PlaceWaiter::wait(std::shared_ptr<PlaceWaiter> waiter, Mx
       slots.leave(waiter);
     }
   };
-  Place place;
   {
     const Leaving leaving{*waiter, slots};
-    place.slot = slots.take_or_wait(waiter);
-    if (place.slot) co_return place;
+    Place at_once{slots.take_or_wait(waiter), nullptr};
+    if (at_once.slot) co_return at_once;
     waiter->timer_ = &timer;
     SteadyTime now = std::chrono::steady_clock::now();
-    SteadyTime::duration pause = std::min<SteadyTime::duration>(MxSlots::patience, (end - now) / 2);
-    for (; now < end && !waiter->over_; pause *= 2) {
-      const SteadyTime look = std::min(end, now + pause);
+    const auto pause = std::min<SteadyTime::duration>(MxSlots::patience, (end - now) / 2);
+    while (now < end && !waiter->over_) {
       // Nothing can have come before this thread is back in its loop.
-      timer.expires_at(look);
+      timer.expires_at(std::min(end, now + pause));
       boost::system::error_code ignored;
       auto token = asio::redirect_error(asio::use_awaitable, ignored);
       co_await timer.async_wait(std::move(token));
-      if (!waiter->over_) slots.ask(*waiter);
       now = std::chrono::steady_clock::now();
+      if (!waiter->over_ && now < end) slots.ask(*waiter);
     }
   }
-  place = std::move(waiter->place_);
-  if (place.link) place.link = Pool::revive(std::move(place.link));
-  co_return place;
+  co_return std::move(waiter->place_);
 }
 
 void PlaceWaiter::cancel() {
@@ -55,7 +51,8 @@ void PlaceWaiter::offer(MxSlots::Slot slot) {
     waiter->place_.slot = std::move(slot);
     waiter->cancel();
   };
-  asio::dispatch(executor_, std::move(arrive));
+  // Later, also on this thread: whoever gives back a place is in the middle of something.
+  asio::post(executor_, std::move(arrive));
 }
 
 void PlaceWaiter::hand(std::unique_ptr<MxLink> link) {

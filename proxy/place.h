@@ -27,11 +27,11 @@ class PlaceWaiter final : public MxSlots::Waiter,
   PlaceWaiter(asio::any_io_executor executor, Wish wish)
       : Waiter(std::move(wish)), executor_(std::move(executor)) {}
 
-  // Ends at `end`, when its turn has come, or at cancel(). What it got is the caller's. A connection
-  // was silent a moment ago, as the pool's are.
+  // Ends at `end`, when its turn has come, or at cancel(). What it got is the caller's; a
+  // connection may have died since it was handed over.
   static asio::awaitable<Place> wait(std::shared_ptr<PlaceWaiter> waiter, MxSlots& slots,
                                      SteadyTime end);
-  void cancel();
+  void cancel();  // at any time
 
   void offer(MxSlots::Slot slot) override;
   void hand(std::unique_ptr<MxLink> link) override;

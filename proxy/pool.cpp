@@ -45,39 +45,40 @@ std::unique_ptr<MxLink> Pool::take(const std::string& terms) {
   std::unique_ptr<MxLink> link;
   while (!link && !waiting.empty()) {
     // The one used last: it is the likeliest to be alive.
-    link = revive(std::move(waiting.back().link));
+    link = std::move(waiting.back().link);
     waiting.pop_back();
     count(-1);
+    if (!revive(*link)) {
+      link->session->quit();
+      link.reset();
+    }
   }
   if (waiting.empty()) idle_.erase(found);
   return link;
 }
 
-std::unique_ptr<MxLink> Pool::revive(std::unique_ptr<MxLink> link) {
-  link->session->slot().rests(false);
-  if (!link->session->wire().is_silent()) {
-    link->session->quit();
-    return nullptr;
-  }
-  link->reused = true;
-  return link;
+bool Pool::revive(MxLink& link) {
+  link.session->slot().rests(false);
+  link.reused = link.session->wire().is_silent();
+  return link.reused;
 }
 
 void Pool::give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive) {
-  if (keepalive.count() <= 0 || link->era != era_ || count_ >= base::limits::idle_connections ||
+  if (keepalive.count() <= 0 || link->era != era_ ||
       !link->session->channel().is_open() || !link->session->channel().buffered().empty()) {
     link->session->quit();
     return;
   }
   MxSlots::Slot& slot = link->session->slot();
   slot.rests(true);
-  if (const MxSlots::Heir heir = slot.heir(link->terms, this); heir.wanted) {
+  const MxSlots::Heir heir = slot.heir(link->terms, era_, this);
+  if (heir.waiter) {
     slot.rests(false);
-    if (heir.waiter) {
-      heir.waiter->hand(std::move(link));
-    } else {
-      link->session->quit();
-    }
+    heir.waiter->hand(std::move(link));
+    return;
+  }
+  if (heir.wanted || count_ >= base::limits::idle_connections) {
+    link->session->quit();
     return;
   }
   const std::string terms = link->terms;
@@ -127,6 +128,7 @@ void Pool::sweep() {
     for (Idle& idle : waiting) {
       if (idle.rested || idle.rests > now) continue;
       idle.link->session->channel().release_buffer();
+      idle.link->session->slot().has_rested();
       idle.rested = true;
     }
     it = waiting.empty() ? idle_.erase(it) : std::next(it);
@@ -136,7 +138,7 @@ void Pool::sweep() {
 bool Pool::make_place(const base::Ip& ip, bool rested) {
   for (auto it = idle_.begin(); it != idle_.end(); ++it) {
     std::list<Idle>& waiting = it->second;
-    if (waiting.front().link->session->peer().ip != ip) continue;
+    if (waiting.empty() || waiting.front().link->session->peer().ip != ip) continue;
     if (rested && !waiting.front().rested) continue;
     waiting.front().link->session->quit();
     waiting.pop_front();

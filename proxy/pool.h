@@ -1,7 +1,8 @@
 // Pool: MX connections that finished a transaction and wait, for `outbound.idle_keepalive`, for
 // another one under the same terms: address, SNI, how it was authenticated, and the fingerprint of
 // the requirement it met. Where others stand in line for its address (proxy/mx_slots) it does not
-// wait: it goes to one of them, or makes place. One pool a worker, no locks. Used by proxy/delivery.
+// wait: it goes to one of them, or makes place. One pool a worker, no locks. Used by
+// proxy/delivery.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -50,8 +51,8 @@ class Pool {
   // A live connection under these terms, or nullptr. One that the peer closed or wrote to while
   // idle is dropped on the way.
   std::unique_ptr<MxLink> take(const std::string& terms);
-  // A live one as take() gives it, or nullptr; `link` had been open a moment ago.
-  static std::unique_ptr<MxLink> revive(std::unique_ptr<MxLink> link);
+  // Whether `link`, which rested or was handed over, may be used again: its peer is silent.
+  static bool revive(MxLink& link);
   // A connection on which a transaction was just finished or reset. One of an earlier era ends:
   // what its peer proved, it proved to other CAs and under other terms of TLS.
   void give(std::unique_ptr<MxLink> link, std::chrono::milliseconds keepalive);

@@ -323,17 +323,19 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::try_address(base::Ip ip, SteadyTi
 // One that is open and may carry this mail.
 std::unique_ptr<MxLink> Walk::take_idle(base::Ip ip) {
   if (worker_.pool().era() != era_) return nullptr;
-  return usable(worker_.pool().take(tls_key() + "|" + address_key(ip)));
-}
-
-std::unique_ptr<MxLink> Walk::usable(LinkPtr link) {
+  auto link = worker_.pool().take(tls_key() + "|" + address_key(ip));
   if (!link) return nullptr;
-  if (link->era != era_ || !judge_again(*link)) {
+  if (!may_use(*link)) {
     link->session->quit();
     return nullptr;
   }
-  if (worker_.shared().meters) worker_.shared().meters->reused.add();
   return link;
+}
+
+bool Walk::may_use(MxLink& link) const {
+  if (link.era != era_ || !judge_again(link)) return false;
+  if (worker_.shared().meters) worker_.shared().meters->reused.add();
+  return true;
 }
 
 void Walk::stop() {
@@ -343,32 +345,37 @@ void Walk::stop() {
 
 asio::awaitable<Place> Walk::take_place(base::Ip ip, SteadyTime budget, bool use_pool) {
   MxSlots& slots = *worker_.shared().slots;
+  Pool& pool = worker_.pool();
   const std::uint32_t limit = config_.outbound.max_connections_per_mx;
   Place place;
   place.slot = slots.take(ip, limit);
-  if (place.slot) co_return place;
+  // One that has rested under other terms, which this mail must not go over, makes place.
+  if (!place.slot && pool.make_place(ip, true)) place.slot = slots.take(ip, limit);
+  if (place.slot || stopped_) co_return place;
   // Over LMTP before the session gives up on this domain (outbound.lmtp_wait), so that the reply
   // says what was waited for.
   const auto patience = transaction_->lmtp
                             ? std::min<std::chrono::milliseconds>(
                                   slot_wait, config_.outbound.lmtp_wait * 2 / 3)
                             : std::chrono::milliseconds(slot_wait);
-  const SteadyTime since = std::chrono::steady_clock::now();
-  const SteadyTime end = std::min(budget, since + patience);
-  for (;;) {
-    // One at rest under other terms, which this mail must not go over, makes place.
-    if (worker_.pool().make_place(ip)) place.slot = slots.take(ip, limit);
-    if (place.slot || stopped_ || std::chrono::steady_clock::now() >= end) co_return place;
-    MxSlots::Waiter::Wish wish{ip, limit, {}, &worker_.pool(), since};
-    if (use_pool && worker_.pool().era() == era_) wish.terms = tls_key() + "|" + address_key(ip);
-    auto waiter = std::make_shared<PlaceWaiter>(worker_.io().get_executor(), std::move(wish));
-    waiter_ = waiter.get();
-    place = co_await PlaceWaiter::wait(std::move(waiter), slots, end);
-    waiter_ = nullptr;
-    if (stopped_) place.slot.reset();
-    place.link = usable(std::move(place.link));
-    if (place.slot || place.link) co_return place;
+  const SteadyTime now = std::chrono::steady_clock::now();
+  // A connection that was its turn and proved dead has not used the turn up.
+  if (!line_ || line_->first != ip) line_.emplace(ip, now);
+  MxSlots::Waiter::Wish wish{ip, limit, {}, era_, &pool, line_->second};
+  if (use_pool) wish.terms = tls_key() + "|" + address_key(ip);
+  waiter_ = std::make_shared<PlaceWaiter>(worker_.io().get_executor(), std::move(wish));
+  place = co_await PlaceWaiter::wait(waiter_, slots, std::min(budget, now + patience));
+  waiter_.reset();
+  if (stopped_) {
+    if (place.link) pool.give(std::move(place.link), config_.outbound.idle_keepalive);
+    co_return Place();
   }
+  if (place.link && (!Pool::revive(*place.link) || !may_use(*place.link))) {
+    place.slot = place.link->session->slot().anew();
+    place.link->session->quit();
+    place.link.reset();
+  }
+  co_return place;
 }
 
 // A connection that served another domain: what its peer proved is worth what this one's plan makes

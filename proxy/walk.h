@@ -91,7 +91,7 @@ class Walk {
   asio::awaitable<LinkPtr> connect(base::Ip ip, SteadyTime budget, bool use_pool,
                                    bool cleartext_retry, bool& retry_in_cleartext);
   LinkPtr take_idle(base::Ip ip);
-  LinkPtr usable(LinkPtr link);
+  bool may_use(MxLink& link) const;
   asio::awaitable<Place> take_place(base::Ip ip, SteadyTime budget, bool use_pool);
   Current current_host() const;
   // nullptr: this session lacks what the message needs; the reason is noted.
@@ -147,7 +147,9 @@ class Walk {
   bool by_policy_ = false;
   bool by_sts_ = false;
   bool stopped_ = false;
-  PlaceWaiter* waiter_ = nullptr;  // while it waits for its turn
+  std::shared_ptr<PlaceWaiter> waiter_;  // while it waits for its turn
+  // When it began to stand in line for a connection to that address, where it had to.
+  std::optional<std::pair<base::Ip, SteadyTime>> line_;
   SteadyTime budget_{};  // of the present call of next()
   SteadyTime began_{};   // the attempt under way, its slot taken
   std::size_t without_address_ = 0;

@@ -2,6 +2,7 @@
 """The SMTP listener: one recipient domain a transaction, LIMITS, STARTTLS, PROXY, reuse."""
 
 import concurrent.futures
+import contextlib
 import socket
 import ssl
 import subprocess
@@ -118,7 +119,7 @@ class Transactions(LabCase):
 class OneConnection(LabCase):
     """max_connections_per_mx = 1."""
 
-    config = {"server": {"threads": 1}, "outbound": {"max_connections_per_mx": 1}}
+    config = {"server": {"threads": 1, "drain": "1s"}, "outbound": {"max_connections_per_mx": 1}}
 
     @classmethod
     def publish(cls, lab):
@@ -147,6 +148,54 @@ class OneConnection(LabCase):
             self.assertEqual(first.read().code, 250)
             self.assertEqual(second.read().code, 250)
             self.assertEqual(len(self.plain.mx.sessions), before)
+
+    def hold(self, client, sender="a@front.lab"):
+        """The only connection to the MX is busy with this client's message."""
+        for code, line in ((250, f"MAIL FROM:<{sender}>"),
+                           (250, f"RCPT TO:<{self.plain.rcpt}>"), (354, "DATA")):
+            self.assertEqual(client.cmd(line).code, code)
+
+    def stand_in_line(self, client, sender):
+        self.assertEqual(client.cmd(f"MAIL FROM:<{sender}>").code, 250)
+        client.write(f"RCPT TO:<{self.plain.rcpt}>\r\n".encode())
+
+    def test_who_hangs_up_in_line_is_passed_over(self):
+        with Client(SMTP) as first, Client(SMTP) as third:
+            self.hold(first)
+            with Client(SMTP) as second:
+                self.stand_in_line(second, "gone@front.lab")
+                time.sleep(0.3)
+                self.stand_in_line(third, "stays@front.lab")
+            time.sleep(0.3)
+            first.write(message() + b".\r\n")
+            self.assertEqual(first.read().code, 250)
+            self.assertEqual(third.read().code, 250)
+            asked = str([session.commands for session in self.plain.mx.sessions])
+            self.assertIn("stays@front.lab", asked)
+            self.assertNotIn("gone@front.lab", asked)
+
+    def test_a_reload_while_one_waits(self):
+        """What was used under the old configuration ends, and its place is the next one's."""
+        with Client(SMTP) as first, Client(SMTP) as second:
+            self.hold(first)
+            self.stand_in_line(second, "b@front.lab")
+            time.sleep(0.3)
+            self.sternpost.reload()
+            first.write(message() + b".\r\n")
+            self.assertEqual(first.read().code, 250)
+            self.assertEqual(second.read().code, 250)
+
+    def test_the_end_while_some_wait(self):
+        """Nobody waits on, nothing is left behind (AddressSanitizer would tell)."""
+        with Client(SMTP) as first, contextlib.ExitStack() as line:
+            self.hold(first)
+            for n in range(5):
+                client = line.enter_context(Client(SMTP))
+                self.stand_in_line(client, f"w{n}@front.lab")
+            time.sleep(0.3)
+            self.sternpost.stop()
+        self.sternpost.start()
+        self.reply(self.smtp(self.plain.rcpt), "250 2.0.0")
 
     def test_the_log_says_who_refused(self):
         self.reply(self.smtp(self.refuses.rcpt), "550 5.7.1", "not you")

@@ -21,11 +21,12 @@ struct Outcome {
 
 // `config`: nothing where there is no file. `installed`: what the MTA says of its version.
 Outcome run(const std::vector<std::string>& arguments, const std::string& config = "",
-            const std::string& installed = "") {
+            const std::string& installed = "",
+            const std::string& file = "/etc/sternpost/sternpost.toml") {
   std::ostringstream out;
   std::ostringstream err;
   cli::World world;
-  world.default_config = "/etc/sternpost/sternpost.toml";
+  world.default_config = file;
   world.load = [&](const config::Path&) {
     config::Surroundings surroundings;
     surroundings.today = std::chrono::sys_days(std::chrono::year{2026} / 6 / 1);
@@ -237,12 +238,27 @@ TEST_CASE("snippet: says what it assumes") {
   const Outcome nothing = run({"snippet", "exim"});
   CHECK(nothing.status == 0);
   CHECK(has(nothing.err, "no Exim is installed: these lines are for Exim 4.96"));
-  CHECK(has(nothing.err, "these lines are for 127.0.0.1:10025\n"));
+  CHECK(has(nothing.err, "no configuration at /etc/sternpost/sternpost.toml: these lines are for "
+                         "127.0.0.1:10025\n"));
   const Outcome found = run({"snippet", "postfix", "--via", "smtp"}, "[[listen]]\n", "3.10.2\n");
   CHECK(found.err == "Postfix 3.10.2 is installed\n");
   const Outcome other = run({"snippet", "postfix", "--version", "3.7"}, "[[listen]]\n");
-  CHECK(other.err == "/etc/sternpost/sternpost.toml has no lmtp listener: these lines are for "
-                     "127.0.0.1:10024\n");
+  CHECK(other.err == "/etc/sternpost/sternpost.toml has no [[listen]] with protocol = \"lmtp\": "
+                     "these lines are for 127.0.0.1:10024\n");
+  const auto said = [](std::vector<std::string> words) {
+    words.insert(words.begin(), "snippet");
+    return run(words, "[[listen]]\n").err;
+  };
+  CHECK(has(said({"postfix", "--via", "map"}), " has no socketmap.listen: these lines are for"));
+  CHECK(has(said({"sendmail", "--via", "map"}), " has no socketmap.sendmail_listen: these"));
+  CHECK(has(said({"sendmail", "--via", "milter"}), " has no milter.socket: these lines are for"));
+  // What cannot be had at all is said alone.
+  CHECK_FALSE(has(said({"postfix", "--version", "2.0"}), "these lines are for"));
+  // One that is there and says nothing that could be used is not called absent.
+  const std::string here = "/dev/null";
+  CHECK(has(run({"snippet", "exim"}, "[[listen]]\nnonsense = 1\n", "", here).err,
+            "cannot use the configuration " + here +
+                ", \"sternpost config check\" says why: these lines are for "));
   CHECK(run({"snippet", "postfix", "-c", "x.toml"}, "[[listen]]\nnonsense = 1\n").status == 78);
 }
 

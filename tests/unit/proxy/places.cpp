@@ -34,10 +34,19 @@ class Fake final : public MxSlots::Waiter {
   std::unique_ptr<proxy::MxLink> link;
 };
 
-std::shared_ptr<Fake> fake(SteadyTime since, const std::string& terms = "", const void* pool = nullptr,
-                           std::uint32_t limit = 1) {
-  return std::make_shared<Fake>(MxSlots::Waiter::Wish{mx, limit, terms, pool, since});
+std::shared_ptr<Fake> fake(SteadyTime since, const std::string& terms = "",
+                           const void* pool = nullptr, std::uint32_t limit = 1,
+                           std::uint64_t era = 0) {
+  return std::make_shared<Fake>(MxSlots::Waiter::Wish{mx, limit, terms, era, pool, since});
 }
+
+// Has no memory for what it is given.
+class Poor final : public MxSlots::Waiter {
+ public:
+  using Waiter::Waiter;
+  void offer(MxSlots::Slot) override { throw std::bad_alloc(); }
+  void hand(std::unique_ptr<proxy::MxLink>) override {}
+};
 
 }  // namespace
 
@@ -90,6 +99,60 @@ TEST_CASE("places: nobody gets one beyond a limit that was lowered") {
   CHECK(waiter->slot);
 }
 
+TEST_CASE("places: a limit that was raised or lowered holds for who came under it") {
+  MxSlots slots;
+  std::vector<MxSlots::Slot> held;
+  for (int i = 0; i < 4; ++i) held.push_back(std::move(*slots.take(mx, 4)));
+  // The first in line began under a limit of one: it does not stand in the way of the others.
+  const auto old = fake(now());
+  const auto one = fake(now(), "", nullptr, 4), two = fake(now(), "", nullptr, 4);
+  for (const auto& waiter : {old, one, two}) REQUIRE_FALSE(slots.take_or_wait(waiter));
+  held.pop_back();
+  CHECK(one->slot);
+  held.pop_back();
+  CHECK(two->slot);
+  CHECK(slots.open() == 4);
+  held.clear();
+  one->slot.reset();
+  CHECK_FALSE(old->slot);
+  two->slot.reset();
+  CHECK(old->slot);
+}
+
+TEST_CASE("places: one that cannot be told goes to the next, and is lost by nobody") {
+  MxSlots slots;
+  auto held = slots.take(mx, 1);
+  const auto poor = std::make_shared<Poor>(MxSlots::Waiter::Wish{mx, 1, "", 0, nullptr, now()});
+  const auto next = fake(now());
+  REQUIRE_FALSE(slots.take_or_wait(poor));
+  REQUIRE_FALSE(slots.take_or_wait(next));
+  held.reset();
+  CHECK(next->slot);
+  next->slot.reset();
+  CHECK(slots.take(mx, 1));
+}
+
+TEST_CASE("places: a connection that is closed leaves its place to who was handed it") {
+  MxSlots slots;
+  auto held = slots.take(mx, 1);
+  const base::Ip here = *base::Ip::parse("192.0.2.1");
+  held->leaves();
+  held->leaves_from(here, 40000);
+  const auto next = fake(now());
+  slots.take_or_wait(next);
+  {
+    MxSlots::Slot again = held->anew();
+    CHECK(slots.whose(here, 40000, mx) == MxSlots::Whose::another);
+    held.reset();
+    CHECK(slots.open() == 1);
+    CHECK_FALSE(next->slot);
+    again.leaves_from(here, 40001);
+    CHECK(slots.whose(here, 40001, mx) == MxSlots::Whose::ours);
+  }
+  CHECK(next->slot);
+  CHECK(slots.whose(here, 40001, mx) == MxSlots::Whose::another);
+}
+
 TEST_CASE("places: a connection goes as it is to who waits for one like it") {
   asio::io_context io;
   Peers peers;
@@ -110,6 +173,15 @@ TEST_CASE("places: a connection goes as it is to who waits for one like it") {
     pool.give(std::move(like->link), 300s);
     CHECK(peers.ended(0));
     CHECK((others->slot || elsewhere->slot));
+  }
+  SECTION("not to who began under another configuration") {
+    const auto like = fake(now(), "terms", &pool, 1, 7);
+    REQUIRE_FALSE(slots.take_or_wait(like));
+    pool.give(std::move(link), 300s);
+    CHECK_FALSE(like->link);
+    CHECK(pool.size() == 1);
+    pool.close_all();
+    CHECK(like->slot);
   }
   SECTION("unless they wait longer by more than three seconds: they would wait for ever") {
     const auto others = fake(now() - 3500ms, "others", &pool);
@@ -154,6 +226,29 @@ TEST_CASE("places: what has rested for long is closed at once for who needs its 
   CHECK(peers.ended(0));
 }
 
+TEST_CASE("places: what rests for a moment stays, and who has waited long asks for one of it") {
+  asio::io_context io;
+  Peers peers;
+  MxSlots slots;
+  proxy::Pool pool(io.get_executor(), &slots);
+  pool.give(peers.link(io, "one", *slots.take(mx, 2), mx), 300s);
+  pool.give(peers.link(io, "two", *slots.take(mx, 2), mx), 300s);
+  const base::Ip other_mx = *base::Ip::parse("192.0.2.26");
+  pool.give(peers.link(io, "three", *slots.take(other_mx, 2), other_mx), 300s);
+  const auto one = fake(now(), "", nullptr, 2), two = fake(now(), "", nullptr, 2);
+  REQUIRE_FALSE(slots.take_or_wait(one));
+  REQUIRE_FALSE(slots.take_or_wait(two));
+  CHECK(io.poll() == 0);
+  CHECK_FALSE(pool.make_place(mx, true));
+  slots.ask(*one);
+  io.restart();
+  io.poll();
+  CHECK(pool.size() == 2);
+  CHECK(one->slot);
+  CHECK_FALSE(two->slot);
+  CHECK_FALSE(peers.ended(2));
+}
+
 TEST_CASE("places: nobody asks a pool that has nothing at rest there, or is gone") {
   asio::io_context io;
   Peers peers;
@@ -183,6 +278,29 @@ TEST_CASE("places: nobody asks a pool that has nothing at rest there, or is gone
   CHECK(waiter->slot);
   io.restart();
   io.poll();
+  proxy::Pool later(io.get_executor(), &slots);
+  later.give(peers.link(io, "terms", std::move(*waiter->slot), mx), 300s);
+  const auto next = fake(now());
+  slots.take_or_wait(next);
+  slots.ask(*next);  // The one that is gone hears nothing.
+  io.restart();
+  CHECK(io.poll() == 1);
+  CHECK(next->slot);
+}
+
+TEST_CASE("places: what was closed rests no more") {
+  asio::io_context io;
+  Peers peers;
+  MxSlots slots;
+  proxy::Pool pool(io.get_executor(), &slots);
+  auto held = slots.take(mx, 2);
+  pool.give(peers.link(io, "terms", *slots.take(mx, 2), mx), 300s);
+  REQUIRE(pool.make_place(mx));
+  auto also = slots.take(mx, 2);
+  const auto waiter = fake(now(), "", nullptr, 2);
+  REQUIRE_FALSE(slots.take_or_wait(waiter));
+  slots.ask(*waiter);
+  CHECK(io.poll() == 0);
 }
 
 namespace {
@@ -216,11 +334,15 @@ class Thread {
     for (int i = 0; i < times; ++i) {
       auto link = pool_.take(terms);
       if (!link) {
-        MxSlots::Waiter::Wish wish{mx, 3, terms, &pool_, now()};
+        MxSlots::Waiter::Wish wish{mx, 3, terms, 0, &pool_, now()};
         auto waiter = std::make_shared<proxy::PlaceWaiter>(io_.get_executor(), std::move(wish));
         proxy::Place place = co_await proxy::PlaceWaiter::wait(std::move(waiter), slots_, end);
         link = std::move(place.link);
-        if (place.slot) link = peers_.link(io_, terms, std::move(*place.slot), mx);
+        if (place.slot) {
+          place.slot->leaves();
+          place.slot->leaves_from(mx, static_cast<std::uint16_t>(++ports_));
+          link = peers_.link(io_, terms, std::move(*place.slot), mx);
+        }
       }
       if (!link) co_return;
       if (slots_.open() > 3) used_ += 1000000;
@@ -238,6 +360,7 @@ class Thread {
   std::atomic<int>& left_;
   Peers peers_;
   proxy::Pool pool_{io_.get_executor(), &slots_};
+  std::uint32_t ports_ = 0;
   std::thread thread_;
 };
 
@@ -261,7 +384,7 @@ TEST_CASE("places: the wait ends at its end, and when it is called off") {
   asio::io_context io;
   MxSlots slots;
   auto held = slots.take(mx, 1);
-  MxSlots::Waiter::Wish wish{mx, 1, "", nullptr, now()};
+  MxSlots::Waiter::Wish wish{mx, 1, "", 0, nullptr, now()};
   auto waiter = std::make_shared<proxy::PlaceWaiter>(io.get_executor(), wish);
   std::optional<proxy::Place> got;
   const auto wait = [&](SteadyTime end) -> asio::awaitable<void> {
@@ -298,4 +421,26 @@ TEST_CASE("places: the wait ends at its end, and when it is called off") {
     CHECK(next->slot);
   }
   CHECK_FALSE(slots.is_waited_for(mx));
+  waiter->cancel();  // Nothing is left to be called off.
+}
+
+TEST_CASE("places: a loop that ends leaves nobody in line") {
+  MxSlots slots;
+  auto held = slots.take(mx, 1);
+  std::shared_ptr<proxy::PlaceWaiter> waiter;
+  const auto next = fake(now() + 1s);
+  {
+    asio::io_context io;
+    MxSlots::Waiter::Wish wish{mx, 1, "", 0, nullptr, now()};
+    waiter = std::make_shared<proxy::PlaceWaiter>(io.get_executor(), wish);
+    auto wait = proxy::PlaceWaiter::wait(waiter, slots, now() + 600s);
+    asio::co_spawn(io, std::move(wait), asio::detached);
+    io.run_for(10ms);
+    REQUIRE(slots.is_waited_for(mx));
+    slots.take_or_wait(next);
+    held.reset();  // On its way to the first when the loop ends.
+    CHECK_FALSE(next->slot);
+  }
+  waiter->cancel();
+  CHECK(next->slot);
 }
