@@ -70,7 +70,7 @@ class Probe {
            !base::any_contains(config_.outbound.private_destinations, ip);
   }
 
-  // The keys are those of a delivery (proxy/walk.cpp).
+  // The keys are those of a delivery (proxy/walk_address.cpp).
   Mark mark_of(const policy::Try& plan, const base::Ip& ip) const {
     const HostMemory* const memory = worker_.shared().host_memory;
     if (memory == nullptr) return Mark::none;
