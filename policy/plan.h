@@ -151,7 +151,7 @@ std::string_view to_string(PolicyKind kind);  // of the log: tlsa | sts | operat
 struct Try {
   TlsRequirement requirement;
   std::optional<base::Domain> sni;
-  // What applies to the host whatever is demanded of it: one for all plans of a host. Null: does not.
+  // What applies to the host whatever is demanded: one for all its plans. Null: it does not.
   std::shared_ptr<const AppliedTlsa> tlsa;
   std::shared_ptr<const AppliedSts> sts;
   std::shared_ptr<const AppliedNone> none;

@@ -20,7 +20,7 @@ LIBRARIES = {
     r"boost/(asio|beast)": ["proxy/*", "check/inquiry.*", "check/handshake.*",
                             "report/*", "admin/http_*", "dns/unbound_*", "dns/await.h",
                             "policy/*_fetcher*", "policy/sts_engine*"],
-    r"openssl/": ["proxy/tls_*", "proxy/channel.cpp", "proxy/boost_impl.cpp", "dane/openssl*",
+    r"openssl/": ["proxy/tls_*", "proxy/channel*.cpp", "proxy/boost_impl.cpp", "dane/openssl*",
                   "policy/*_fetcher*", "audit/hash.*", "tlsrpt/result.cpp", "tlsrpt/dkim.cpp",
                   "tlsrpt/return_path.cpp", "report/https_post.cpp", "admin/access.cpp"],
     r"toml\+\+/": ["config/load*"],
