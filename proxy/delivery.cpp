@@ -143,7 +143,7 @@ asio::awaitable<Reply> Delivery::Impl::recipient(smtp::Mailbox mailbox, bool dat
   if (!mailbox.is_ascii()) walk.require_smtputf8();
   if (link && std::exchange(over_there, false)) {
     give_back();
-    walk.again();
+    walk.again(true);
   }
   busy = true;
   Reply reply;
@@ -192,7 +192,7 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, bo
     if (!opened) {
       // An idle connection found dead is no news of the host: a fresh one takes its place.
       if (was_idle()) {
-        walk.again();
+        walk.again(false);
         use_pool = false;
       } else {
         walk.lost(*link, opened.error());
@@ -204,7 +204,7 @@ asio::awaitable<Reply> Delivery::Impl::first_recipient(smtp::Mailbox mailbox, bo
     if (opened->mail.code == 421 && was_idle()) {
       link->session->quit();
       link.reset();
-      walk.again();
+      walk.again(false);
       use_pool = false;
       continue;
     }
@@ -245,7 +245,7 @@ asio::awaitable<std::optional<Reply>> Delivery::Impl::open_again(SteadyTime budg
   const MxTimes times{budget, &limits};
   std::vector<smtp::Mailbox> again;
   again.swap(accepted);
-  walk.again();
+  walk.again(true);
   const Reply first = co_await first_recipient(again.front(), false, budget);
   if (!first.is_positive()) co_return first;
   for (std::size_t i = 1; i < again.size(); ++i) {

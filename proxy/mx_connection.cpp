@@ -259,7 +259,7 @@ void PlainMx::quit() {
 }
 
 MxSession::MxSession(std::unique_ptr<SmtpWire> wire, MxPeer peer, MxSlots::Slot slot)
-    : wire_(std::move(wire)), peer_(std::move(peer)), slot_(std::move(slot)) {}
+    : slot_(std::move(slot)), wire_(std::move(wire)), peer_(std::move(peer)) {}
 
 asio::awaitable<MxResult<void>> MxSession::ehlo(std::string hostname, MxTimes times) {
   const std::string line = "EHLO " + hostname + "\r\n";

@@ -104,10 +104,10 @@ class PlainMx {
 
  private:
   PlainMx(std::unique_ptr<SmtpWire> wire, MxPeer peer, MxSlots::Slot slot)
-      : wire_(std::move(wire)), peer_(std::move(peer)), slot_(std::move(slot)) {}
+      : slot_(std::move(slot)), wire_(std::move(wire)), peer_(std::move(peer)) {}
+  MxSlots::Slot slot_;  // the next one may connect when it ends: behind the socket
   std::unique_ptr<SmtpWire> wire_;
   MxPeer peer_;
-  MxSlots::Slot slot_;
   smtp::Extensions extensions_;
   bool helo_only_ = false;
 };
@@ -159,9 +159,9 @@ class MxSession {
                                                    const smtp::Mailbox& first, bool data_next,
                                                    MxTimes times);
   asio::awaitable<bool> take_back_data(MxTimes times);
+  MxSlots::Slot slot_;  // the next one may connect when it ends: behind the socket
   std::unique_ptr<SmtpWire> wire_;
   MxPeer peer_;
-  MxSlots::Slot slot_;
   smtp::Extensions extensions_;
   bool sent_smtputf8_ = false;
 };

@@ -73,31 +73,42 @@ void MxSlots::forget_unused(const base::Ip& ip) {
 }
 
 void MxSlots::leave(const Waiter& waiter) {
+  WaiterPtr left;  // outlives the lock
   const std::lock_guard lock(mutex_);
   if (!waiter.place_) return;
-  const auto keeps_alive = step_out(addresses_.find(waiter.wish().ip)->second, *waiter.place_);
+  left = step_out(addresses_.find(waiter.wish().ip)->second, *waiter.place_);
   forget_unused(waiter.wish().ip);
+}
+
+// Where the limit was lowered, one connection less helps nobody yet whose limit is far below.
+const MxSlots::Waiter* MxSlots::oldest_helped(const Address& address) const {
+  const auto helped = [&address](const WaiterPtr& one) {
+    return address.open <= one->wish().limit;
+  };
+  const auto found = std::ranges::find_if(address.line, helped);
+  return found == address.line.end() ? nullptr : found->get();
 }
 
 bool MxSlots::is_waited_for(const base::Ip& ip) const {
   const std::lock_guard lock(mutex_);
   const auto found = addresses_.find(ip);
-  return found != addresses_.end() && !found->second.line.empty();
+  return found != addresses_.end() && oldest_helped(found->second) != nullptr;
 }
 
 MxSlots::Heir MxSlots::heir(Address& address, const std::string& terms, std::uint64_t era,
                             const void* pool) {
   const std::lock_guard lock(mutex_);
-  if (address.line.empty()) return {};
-  const auto oldest = address.line.front()->wish().since;
+  const Waiter* const oldest = oldest_helped(address);
   int looks = looked_at;
   for (auto it = address.line.begin(); it != address.line.end() && looks > 0; ++it, --looks) {
     const Waiter::Wish& wish = (*it)->wish();
-    if (wish.since > oldest + out_of_turn) break;
+    if (oldest && wish.since > oldest->wish().since + out_of_turn) break;
     if (wish.pool != pool || wish.era != era || wish.terms != terms) continue;
     return {true, step_out(address, it)};
   }
-  return {std::chrono::steady_clock::now() - oldest >= patience, nullptr};
+  if (!oldest) return {};
+  const auto waited = std::chrono::steady_clock::now() - oldest->wish().since;
+  return {waited >= oldest->wish().patience, nullptr};
 }
 
 void MxSlots::add_pool(const void* pool, Asked asked) {

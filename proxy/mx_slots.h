@@ -41,6 +41,10 @@ class MxSlots {
     WaiterPtr waiter;     // takes it as it is, and is out of the line; null: its place is wanted
   };
 
+  // A connection that served mail a moment ago is not closed for somebody else before that: more
+  // may come for it, and a handshake costs more than the wait.
+  static constexpr std::chrono::milliseconds patience{1000};
+
   MxSlots() = default;
   MxSlots(const MxSlots&) = delete;
   MxSlots& operator=(const MxSlots&) = delete;
@@ -50,11 +54,9 @@ class MxSlots {
   // The same, but who gets none stands in line until it is offered one, or leaves.
   std::optional<Slot> take_or_wait(const WaiterPtr& waiter);
   void leave(const Waiter& waiter);
+  // Whether somebody stands in line whom a connection less would help.
   bool is_waited_for(const base::Ip& ip) const;
 
-  // A connection that served mail a moment ago is not closed for somebody else before that: more
-  // may come for it, and a handshake costs more than the wait.
-  static constexpr std::chrono::milliseconds patience{1000};
   // Who has waited so long asks the pools for what rests there, each time anew.
   void ask(const Waiter& waiter);
   // A pool of connections at rest. `asked` is told of an address that is waited for, and whether
@@ -90,6 +92,7 @@ class MxSlots {
   // These under the lock.
   Address& at(const base::Ip& ip);
   void ask(const Address& address, bool any);
+  const Waiter* oldest_helped(const Address& address) const;
   WaiterPtr step_out(Address& address, std::list<WaiterPtr>::iterator place);
   void forget_unused(const base::Ip& ip);
 
@@ -110,6 +113,8 @@ class MxSlots::Waiter {
     std::uint64_t era = 0;    // and of this configuration (Pool::era)
     const void* pool = nullptr;  // whose connections may be handed to it
     std::chrono::steady_clock::time_point since{};
+    // When it begins to ask for what rests, and again each time.
+    std::chrono::steady_clock::duration patience = MxSlots::patience;
   };
   explicit Waiter(Wish wish) : wish_(std::move(wish)) {}
   virtual ~Waiter() = default;

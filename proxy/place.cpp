@@ -26,10 +26,9 @@ asio::awaitable<Place> PlaceWaiter::wait(std::shared_ptr<PlaceWaiter> waiter, Mx
     if (at_once.slot) co_return at_once;
     waiter->timer_ = &timer;
     SteadyTime now = std::chrono::steady_clock::now();
-    const auto pause = std::min<SteadyTime::duration>(MxSlots::patience, (end - now) / 2);
     while (now < end && !waiter->over_) {
       // Nothing can have come before this thread is back in its loop.
-      timer.expires_at(std::min(end, now + pause));
+      timer.expires_at(std::min(end, now + waiter->wish().patience));
       boost::system::error_code ignored;
       auto token = asio::redirect_error(asio::use_awaitable, ignored);
       co_await timer.async_wait(std::move(token));

@@ -104,7 +104,6 @@ SteadyTime Pool::next() const {
 
 void Pool::arm(SteadyTime at) {
   if (at >= rings_) return;
-  rings_ = at;
   timer_.expires_at(at);
   timer_.async_wait([this, alive = alive_](const boost::system::error_code& error) {
     if (error || !*alive) return;
@@ -112,6 +111,7 @@ void Pool::arm(SteadyTime at) {
     sweep();
     arm(next());
   });
+  rings_ = at;
 }
 
 void Pool::sweep() {

@@ -192,7 +192,8 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::next(SteadyTime budget, bool use_
     if (next_address_ < addresses_.size()) {
       const base::Ip ip = addresses_[next_address_++];
       auto link = co_await try_address(ip, budget, use_pool);
-      if (link) co_return link;
+      if (link && !stopped_) co_return link;
+      if (link) worker_.pool().give(std::move(link), config_.outbound.idle_keepalive);
       continue;
     }
     if (next_host_ < (address_plan_ ? 1 : hosts_.size())) {
@@ -287,7 +288,8 @@ bool Walk::was_cut_short() const {
   return now >= budget_ && now - began_ < share;
 }
 
-void Walk::again() {
+void Walk::again(bool used) {
+  if (used) turn_.reset();
   if (next_address_ > 0) --next_address_;
 }
 

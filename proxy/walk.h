@@ -51,8 +51,9 @@ class Walk {
   void require_smtputf8() { needs_smtputf8_ = true; }
   // The connection that next() returned broke before a recipient was accepted.
   void lost(const MxLink& link, const MxFailure& failure);
-  // An idle connection turned out to be dead: the same address once more.
-  void again();
+  // The same address once more. Not `used`: an idle connection turned out to be dead before it had
+  // carried anything, which is no turn in the line for that address.
+  void again(bool used);
   // Stops at the next occasion: the session no longer waits.
   void stop();
 
@@ -93,6 +94,7 @@ class Walk {
   LinkPtr take_idle(base::Ip ip);
   bool may_use(MxLink& link) const;
   asio::awaitable<Place> take_place(base::Ip ip, SteadyTime budget, bool use_pool);
+  void note_no_place(const base::Ip& ip);
   Current current_host() const;
   // nullptr: this session lacks what the message needs; the reason is noted.
   LinkPtr fit(LinkPtr link);
@@ -148,8 +150,8 @@ class Walk {
   bool by_sts_ = false;
   bool stopped_ = false;
   std::shared_ptr<PlaceWaiter> waiter_;  // while it waits for its turn
-  // When it began to stand in line for a connection to that address, where it had to.
-  std::optional<std::pair<base::Ip, SteadyTime>> line_;
+  // When it began to stand in line for the connection to that address that it was handed.
+  std::optional<std::pair<base::Ip, SteadyTime>> turn_;
   SteadyTime budget_{};  // of the present call of next()
   SteadyTime began_{};   // the attempt under way, its slot taken
   std::size_t without_address_ = 0;

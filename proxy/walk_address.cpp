@@ -93,10 +93,11 @@ asio::awaitable<Place> Walk::take_place(base::Ip ip, SteadyTime budget, bool use
   Pool& pool = worker_.pool();
   const std::uint32_t limit = config_.outbound.max_connections_per_mx;
   Place place;
+  if (stopped_) co_return place;
   place.slot = slots.take(ip, limit);
   // One that has rested under other terms, which this mail must not go over, makes place.
   if (!place.slot && pool.make_place(ip, true)) place.slot = slots.take(ip, limit);
-  if (place.slot || stopped_) co_return place;
+  if (place.slot) co_return place;
   // Over LMTP before the session gives up on this domain (outbound.lmtp_wait), so that the reply
   // says what was waited for.
   const auto patience = transaction_->lmtp
@@ -104,12 +105,14 @@ asio::awaitable<Place> Walk::take_place(base::Ip ip, SteadyTime budget, bool use
                                   slot_wait, config_.outbound.lmtp_wait * 2 / 3)
                             : std::chrono::milliseconds(slot_wait);
   const SteadyTime now = std::chrono::steady_clock::now();
-  // A connection that was its turn and proved dead has not used the turn up.
-  if (!line_ || line_->first != ip) line_.emplace(ip, now);
-  MxSlots::Waiter::Wish wish{ip, limit, {}, era_, &pool, line_->second};
+  const SteadyTime since = turn_ && turn_->first == ip ? turn_->second : now;
+  turn_.reset();
+  const SteadyTime end = std::min(budget, since + patience);
+  MxSlots::Waiter::Wish wish{ip, limit, {}, era_, &pool, since};
+  wish.patience = std::min(wish.patience, (end - now) / 2);
   if (use_pool) wish.terms = tls_key() + "|" + address_key(ip);
   waiter_ = std::make_shared<PlaceWaiter>(worker_.io().get_executor(), std::move(wish));
-  place = co_await PlaceWaiter::wait(waiter_, slots, std::min(budget, now + patience));
+  place = co_await PlaceWaiter::wait(waiter_, slots, end);
   waiter_.reset();
   if (stopped_) {
     if (place.link) pool.give(std::move(place.link), config_.outbound.idle_keepalive);
@@ -120,7 +123,17 @@ asio::awaitable<Place> Walk::take_place(base::Ip ip, SteadyTime budget, bool use
     place.link->session->quit();
     place.link.reset();
   }
+  if (place.link) turn_.emplace(ip, since);
   co_return place;
+}
+
+void Walk::note_no_place(const base::Ip& ip) {
+  const std::string all = "all " + std::to_string(config_.outbound.max_connections_per_mx) +
+                          " connections to " + place(ip);
+  note(Rank::reach, make_reply(451, all_in_use,
+                               stopped_ ? "the session ended before its turn came; " + all +
+                                              " were in use"
+                                        : all + " are in use"));
 }
 
 // A connection that served another domain: what its peer proved is worth what this one's plan makes
@@ -172,10 +185,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   if (!early) found = co_await take_place(ip, budget, use_pool);
   if (found.link) co_return std::move(found.link);
   if (!early && !found.slot) {
-    note(Rank::reach,
-         make_reply(451, all_in_use,
-                    "all " + std::to_string(config_.outbound.max_connections_per_mx) +
-                        " connections to " + place(ip) + " are in use"));
+    note_no_place(ip);
     co_return nullptr;
   }
   const MxTimes times{budget, &config_.outbound};
@@ -301,7 +311,10 @@ std::unique_ptr<MxLink> Walk::fit(std::unique_ptr<MxLink> link) {
   const smtp::Extensions& offered = link->session->extensions();
   const smtp::Envelope& envelope = transaction_->envelope;
   const std::string where = place(link->session->peer().ip);
-  const auto back = [&] { worker_.pool().give(std::move(link), config_.outbound.idle_keepalive); };
+  const auto back = [&] {
+    turn_.reset();
+    worker_.pool().give(std::move(link), config_.outbound.idle_keepalive);
+  };
   const auto& size = envelope.parameters.size;
   if (size && offered.size_limit > 0 && *size > offered.size_limit) {
     note(Rank::feature,

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import time
 
-from lab.actions import Drop, Each, Wait
+from lab.actions import Close, Drop, Each, Wait
 from lab.case import LabCase, main
 from lab.client import Client, Lost, message, send
 from lab.procs import run, wait_for
@@ -126,6 +126,9 @@ class OneConnection(LabCase):
         cls.plain = lab.domain("plain.example", {"name": "mx.shared.example"})
         cls.strict = lab.domain("strict.example", [], extra=["@ MX 10 mx.shared.example."],
                                 sts={"mx": ["mx.shared.example"]})
+        cls.one_each = lab.domain("single.example", {"at": {
+            "mail": lambda session, _: Close("421 4.3.2 one a day") if session.messages else None}})
+        cls.leaves = lab.domain("leaves.example", {"at": {"dot": Close("250 2.0.0 taken, bye")}})
         cls.refuses = lab.domain("no.example", {"at": {"mail": "550 5.7.1 not you"}})
 
     def test_an_idle_connection_gives_way(self):
@@ -174,16 +177,27 @@ class OneConnection(LabCase):
             self.assertIn("stays@front.lab", asked)
             self.assertNotIn("gone@front.lab", asked)
 
+    def test_in_line_at_an_mx_that_takes_one_message_a_connection(self):
+        """Whoever is handed a connection that is dead, or of no use any more, has its turn."""
+        for domain in (self.one_each, self.leaves):
+            with concurrent.futures.ThreadPoolExecutor(8) as crowd:
+                replies = list(crowd.map(lambda _, to=domain.rcpt: self.smtp(to), range(24)))
+            for reply in replies:
+                self.reply(reply, "250 2.0.0")
+            self.assertEqual(len(domain.mx.messages), 24)
+
     def test_a_reload_while_one_waits(self):
         """What was used under the old configuration ends, and its place is the next one's."""
         with Client(SMTP) as first, Client(SMTP) as second:
             self.hold(first)
+            before = len(self.plain.mx.sessions)
             self.stand_in_line(second, "b@front.lab")
             time.sleep(0.3)
             self.sternpost.reload()
             first.write(message() + b".\r\n")
             self.assertEqual(first.read().code, 250)
             self.assertEqual(second.read().code, 250)
+            self.assertEqual(len(self.plain.mx.sessions), before + 1)
 
     def test_the_end_while_some_wait(self):
         """Nobody waits on, nothing is left behind (AddressSanitizer would tell)."""
@@ -193,7 +207,11 @@ class OneConnection(LabCase):
                 client = line.enter_context(Client(SMTP))
                 self.stand_in_line(client, f"w{n}@front.lab")
             time.sleep(0.3)
-            self.sternpost.stop()
+            self.assertEqual(self.sternpost.stop(), 0)
+        # Called off, and not at the end of their wait.
+        reasons = [str(record["reason"]) for record in self.sternpost.records(event="delivery")]
+        self.assertFalse([r for r in reasons if "are in use" in r], reasons)
+        self.assertEqual(len([r for r in reasons if "before its turn came" in r]), 5, reasons)
         self.sternpost.start()
         self.reply(self.smtp(self.plain.rcpt), "250 2.0.0")
 
