@@ -1,5 +1,7 @@
 #include "cli/snippet_command.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <ostream>
@@ -17,16 +19,16 @@ std::string usual(Addresses& addresses, Via via, Mta mta) {
   return via == Via::Milter ? addresses.milter : config::text_of(addresses.of(via, mta));
 }
 
-// What a configuration would say that had a listener for it.
+// Where a configuration says that something listens there.
 std::string_view key_of(Via via, Mta mta) {
   switch (via) {
-    case Via::Lmtp: return "no [[listen]] with protocol = \"lmtp\"";
-    case Via::Smtp: return "no [[listen]] with protocol = \"smtp\"";
-    case Via::Transparent: return "no [[listen]] with protocol = \"transparent\"";
-    case Via::Milter: return "no milter.socket";
+    case Via::Lmtp: return "[[listen]] with protocol = \"lmtp\"";
+    case Via::Smtp: return "[[listen]] with protocol = \"smtp\"";
+    case Via::Transparent: return "[[listen]] with protocol = \"transparent\"";
+    case Via::Milter: return "milter.socket";
     case Via::Map: break;
   }
-  return mta == Mta::Sendmail ? "no socketmap.sendmail_listen" : "no socketmap.listen";
+  return mta == Mta::Sendmail ? "socketmap.sendmail_listen" : "socketmap.listen";
 }
 
 // What the configuration says, where there is one; what is assumed otherwise is said on `err`.
@@ -34,19 +36,20 @@ std::optional<Addresses> addresses_from(const Snippet& options, const std::strin
                                         Mta mta, const Terminal& terminal, const World& world) {
   Addresses addresses;
   const config::LoadResult loaded = world.load(file);
+  const bool named = options.command->count("--config") > 0 || world.config_named;
   if (!loaded.config) {
-    if (options.command->count("--config") > 0) {
+    // Another user may not be allowed to read it; who names it, or has mistakes in it, wants it.
+    if (named || ::access(file.c_str(), R_OK) == 0) {
       print_issues(loaded, terminal);
       return std::nullopt;
     }
     if (options.listen.empty()) {
       std::error_code error;
-      const auto type = std::filesystem::status(file, error).type();
-      const bool absent = type == std::filesystem::file_type::not_found;
-      terminal.err << (absent ? "no configuration at " : "cannot use the configuration ")
-                   << base::printable(file)
-                   << (absent ? "" : ", \"sternpost config check\" says why")
-                   << ": these lines are for " << usual(addresses, via, mta) << '\n';
+      const bool absent = std::filesystem::status(file, error).type() ==
+                          std::filesystem::file_type::not_found;
+      terminal.err << (absent ? "no configuration at " : "cannot read the configuration ")
+                   << base::printable(file) << ": these lines are for "
+                   << usual(addresses, via, mta) << ", to be its " << key_of(via, mta) << '\n';
     }
     return addresses;
   }
@@ -73,8 +76,9 @@ std::optional<Addresses> addresses_from(const Snippet& options, const std::strin
                      : mta == Mta::Sendmail    ? config.socketmap.sendmail_listen.has_value()
                                                : config.socketmap.listen.has_value();
   if (!there && options.listen.empty()) {
-    terminal.err << base::printable(file) << " has " << key_of(via, mta)
-                 << ": these lines are for " << usual(addresses, via, mta) << '\n';
+    terminal.err << base::printable(file) << " has no " << key_of(via, mta)
+                 << "; it needs one at " << usual(addresses, via, mta)
+                 << ", which these lines are for\n";
   }
   return addresses;
 }
@@ -88,14 +92,16 @@ bool take_listen(const std::string& text, Via via, Mta mta, Addresses& addresses
         return true;
       }
     }
-    terminal.err << "--listen: write inet:8891@127.0.0.1 or unix:/path for a milter\n";
+    terminal.err << "--listen: \"" << base::printable(text)
+                 << "\" is no address of a milter; write inet:8891@127.0.0.1 or unix:/path\n";
     return false;
   }
   config::Node node;
   node.value = text;
   const auto address = config::read<config::Address>(node);
   if (!address || text.find_first_of(" \t\r\n,;'`") != std::string::npos) {
-    terminal.err << "--listen: write 127.0.0.1:10024, [::1]:10024 or unix:/path\n";
+    terminal.err << "--listen: \"" << base::printable(text)
+                 << "\" is no address; write 127.0.0.1:10024, [::1]:10024 or unix:/path\n";
     return false;
   }
   addresses.of(via, mta) = *address;
@@ -108,7 +114,7 @@ std::optional<Version> version_from(const Snippet& options, Mta mta, const Termi
   if (options.command->count("--version") > 0) {
     auto given = parse_version(options.version);
     if (!given) {
-      terminal.err << "--version: \"" << options.version << "\" is no version; write "
+      terminal.err << "--version: \"" << options.version << "\" is no version; write it like "
                    << debian_version(mta).text << '\n';
     }
     return given;
@@ -188,8 +194,9 @@ void add_snippet(CLI::App& app, Snippet& options, std::string& file) {
   options.command->add_flag("--json", options.json, "Print JSON");
   options.command->footer(
       "Comments in the lines name the file that each part goes to. Changes nothing.\n"
-      "Exit status: 0 printed, 2 there are no lines for this MTA, way or version,\n"
-      "78 the file of --config has mistakes.\n"
+      "Exit status: 0 printed, 2 wrong words, or no lines for this MTA, way, version or\n"
+      "address, 75 the lines could not be written, 78 the configuration has mistakes, or\n"
+      "the file that --config names is not there.\n"
       "\nExamples:\n"
       "  sternpost snippet postfix\n"
       "  sternpost snippet exim --via lmtp --version 4.96");
@@ -202,7 +209,8 @@ int snippet_command(const Snippet& options, const std::string& file, const Termi
     terminal.err << "no lines for \"" << options.mta << "\"; for " << mta_names << '\n';
     return exit_usage;
   }
-  const auto via = options.via.empty() ? default_via(*mta) : parse_via(options.via);
+  const bool usual_way = options.command->count("--via") == 0;
+  const auto via = usual_way ? default_via(*mta) : parse_via(options.via);
   if (!via) {
     terminal.err << "--via: \"" << options.via
                  << "\" is none of lmtp, smtp, map, milter, transparent\n";

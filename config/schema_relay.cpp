@@ -108,7 +108,9 @@ Section outbound() {
            "How long an address that did not answer, or a host whose TLS failed, is tried after "
            "the others; with nothing else left the reply comes at once.",
            {.refine = zero_or_more()})
-      .add("max_connections_per_mx", &Outbound::max_connections_per_mx, "Connections at once.",
+      .add("max_connections_per_mx", &Outbound::max_connections_per_mx,
+           "Connections at once to one address of an MX, of all threads; mail beyond them waits in "
+           "line, and gets 451 4.4.5 when its time is over.",
            {.refine = between(1U, 100000U)})
       .add("idle_keepalive", &Outbound::idle_keepalive,
            "How long a finished MX connection waits for reuse; \"0s\": never reused.",
