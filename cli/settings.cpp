@@ -7,15 +7,17 @@
 
 namespace cli {
 
+bool is_absent(const std::string& file) {
+  std::error_code error;
+  return std::filesystem::status(file, error).type() == std::filesystem::file_type::not_found;
+}
+
 std::shared_ptr<const config::Config> settings_for(const CLI::App& command,
                                                    const std::string& file,
                                                    const Terminal& terminal, const World& world) {
-  std::error_code error;
   const bool named = command.count("--config") > 0 || world.config_named;
   // Only a file that is not there: one that cannot be read has other terms than the defaults.
-  const bool absent = std::filesystem::status(file, error).type() ==
-                      std::filesystem::file_type::not_found;
-  const bool defaults = !named && absent && world.defaults;
+  const bool defaults = !named && is_absent(file) && world.defaults;
   const config::LoadResult loaded = defaults ? world.defaults() : world.load(file);
   if (defaults) {
     terminal.err << "no configuration at " << base::printable(file) << ": the defaults hold\n";

@@ -10,6 +10,9 @@
 
 namespace cli {
 
+// Nothing is there; false also for what cannot be read, which may say something.
+bool is_absent(const std::string& file);
+
 // nullptr: there is a file, or one is named, and it has mistakes, which have been printed. `file`:
 // what -c of `command` or its default says.
 std::shared_ptr<const config::Config> settings_for(const CLI::App& command,

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <ostream>
 
 #include "base/encode.h"
+#include "cli/settings.h"
 #include "config/values.h"
 
 namespace cli {
@@ -44,9 +44,7 @@ std::optional<Addresses> addresses_from(const Snippet& options, const std::strin
       return std::nullopt;
     }
     if (options.listen.empty()) {
-      std::error_code error;
-      const bool absent = std::filesystem::status(file, error).type() ==
-                          std::filesystem::file_type::not_found;
+      const bool absent = is_absent(file);
       terminal.err << (absent ? "no configuration at " : "cannot read the configuration ")
                    << base::printable(file) << ": these lines are for "
                    << usual(addresses, via, mta) << ", to be its " << key_of(via, mta) << '\n';
