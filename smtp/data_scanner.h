@@ -13,10 +13,10 @@
 
 namespace smtp {
 
-// What the header says that the relay needs. Fed octet by octet, so used up to the empty line only.
+// What the header says that the relay needs: fed with the text of its lines, in pieces of any size.
 class HeaderScanner {
  public:
-  void octet(char c);
+  void text(std::string_view octets);
   void line_end();
   bool done() const { return done_; }
   void finish();
@@ -30,6 +30,7 @@ class HeaderScanner {
  private:
   void start_line(char c);
   void name_octet(char c);
+  void keep(std::string_view body);
   void end_field();
 
   enum class In : std::uint8_t { line_start, name, after_name, body } in_ = In::line_start;
@@ -77,6 +78,7 @@ class DataScanner {
   enum class State : std::uint8_t { line_start, dot, dot_cr, cr, inside };
   void step(char c);
   std::size_t run(std::string_view left);
+  std::size_t plain(std::string_view chunk, std::size_t at);
   void text(std::string_view octets);
   void line_end();
 

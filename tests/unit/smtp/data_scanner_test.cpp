@@ -89,6 +89,58 @@ TEST_CASE("any chunking of any input gives the same result as one chunk") {
   }
 }
 
+// Lines of a body long enough that many of them are looked at together; `odd` in a thousand pieces
+// are something that matters to the scanner.
+std::string long_message(std::mt19937_64& random, unsigned odd) {
+  static const std::vector<std::string> marks{"\r",     "\n",  ".",    "\r\n.",
+                                              "\r\n..", "\n.", "\xff", "\r\r\n"};
+  std::string out = random() % 4 == 0 ? "" : "Subject: x\r\n\r\n";
+  for (auto n = random() % 200; n > 0; --n) {
+    out.append(random() % 90, static_cast<char>('a' + random() % 20));
+    out += random() % 1000 < odd ? marks[random() % marks.size()] : "\r\n";
+  }
+  if (random() % 2 == 0) out += "\r\n.\r\nQUIT\r\n";
+  return out;
+}
+
+TEST_CASE("a long body gives the same result as one read octet by octet") {
+  std::mt19937_64 random(44);
+  for (int round = 0; round < 600; ++round) {
+    const std::string input = long_message(random, round % 3 == 0 ? 0 : round % 3 == 1 ? 10 : 300);
+    std::vector<std::size_t> each;
+    for (std::size_t i = 1; i < input.size(); ++i) each.push_back(i);
+    const Outcome slowly = scan(input, each);
+    REQUIRE(scan(input) == slowly);
+    std::vector<std::size_t> some;
+    for (std::size_t i = random() % 700; i < input.size(); i += random() % 700) some.push_back(i);
+    REQUIRE(scan(input, some) == slowly);
+  }
+}
+
+TEST_CASE("what matters is found at every place of a long body") {
+  const std::string line(70, 'x');
+  std::string body = "Subject: x\r\n\r\n";
+  while (body.size() < 1000) body += line + "\r\n";
+  REQUIRE_FALSE(scan(body + ".\r\n").bare);
+  for (std::size_t at = 14; at < body.size(); ++at) {
+    if (body[at - 1] == '\r') continue;  // behind it, a CR or LF would make another line end
+    const auto with = [&](std::string_view octets) {
+      return scan(body.substr(0, at) + std::string(octets) + body.substr(at) + ".\r\n");
+    };
+    REQUIRE(with("\rx").bare);
+    REQUIRE(with("\nx").bare);
+    REQUIRE(with("\xe9").eight_bit);
+    REQUIRE(with("\n.\nx").content.size() == body.size() + 4);  // CVE-2023-51764: no end
+    REQUIRE(with("\n.\r\nx").content.size() == body.size() + 5);
+    const Outcome stuffed = with("\r\n..\r\n");
+    REQUIRE_FALSE(stuffed.bare);
+    REQUIRE(stuffed.octets == stuffed.content.size() - 1);
+    const Outcome ended = with("\r\n.\r\n");
+    REQUIRE(ended.ended);
+    REQUIRE(ended.content.size() == at + 2);
+  }
+}
+
 TEST_CASE("a possible end is held back and sent on when it was none") {
   DataScanner scanner;
   auto result = scanner.scan("a\r\n.");
