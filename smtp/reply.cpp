@@ -1,6 +1,7 @@
 #include "smtp/reply.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/encode.h"
 #include "base/limits.h"
@@ -32,16 +33,18 @@ bool take_dot(std::string_view& text) {
 // RFC 2034 §4: the enhanced code stands on each line of a 2yz, 4yz and 5yz reply, not of a 3yz.
 std::string line_prefix(const Reply& reply) {
   if (!reply.enhanced || reply.code / 100 == 3) return {};
-  return reply.enhanced->str() + " ";
+  std::string out = reply.enhanced->str();
+  out += ' ';
+  return out;
 }
 
 // Octets that a line's text may have: RFC 5321 §4.5.3.1.5 counts code, separator and CRLF too.
-std::size_t text_room(const Reply& reply) {
-  return base::limits::reply_line_out - 6 - line_prefix(reply).size();
+std::size_t text_room(std::string_view prefix) {
+  return base::limits::reply_line_out - 6 - prefix.size();
 }
 
 void append_folded(Reply& reply, std::string_view text) {
-  const std::size_t room = text_room(reply);
+  const std::size_t room = text_room(line_prefix(reply));
   while (text.size() > room) {
     const std::size_t space = text.rfind(' ', room);
     const bool at_space = space != std::string_view::npos && space > 0;
@@ -73,8 +76,12 @@ Reply unexpected(const Reply& from_mx) {
 }  // namespace
 
 std::string EnhancedCode::str() const {
-  return std::to_string(status_class) + "." + std::to_string(subject) + "." +
-         std::to_string(detail);
+  std::string out = std::to_string(status_class);
+  for (const int part : {subject, detail}) {
+    out += '.';
+    out += std::to_string(part);
+  }
+  return out;
 }
 
 std::optional<EnhancedCode> EnhancedCode::parse_prefix(std::string_view text) {
@@ -131,18 +138,18 @@ Reply with_id(Reply reply, std::string_view id) {
 std::string to_wire(const Reply& reply) {
   const std::string code = std::to_string(reply.code);
   const std::string prefix = line_prefix(reply);
-  const std::size_t room = text_room(reply);
+  const std::size_t room = text_room(prefix);
   std::string out;
   const std::size_t count = std::max<std::size_t>(reply.lines.size(), 1);
   for (std::size_t i = 0; i < count; ++i) {
-    std::string text = reply.lines.empty() ? std::string() : reply.lines[i].substr(0, room);
-    for (char& c : text) {
-      if (c < 32 || c > 126) c = '?';  // char is signed or not: octets over 127 fail one of the two
-    }
     out += code;
     out += i + 1 < count ? '-' : ' ';
     out += prefix;
-    out += text;
+    const std::size_t text = out.size();
+    if (!reply.lines.empty()) out.append(reply.lines[i], 0, room);
+    for (char& c : std::span(out).subspan(text)) {
+      if (c < 32 || c > 126) c = '?';  // char is signed or not: octets over 127 fail one of the two
+    }
     out += "\r\n";
   }
   return out;
