@@ -1,6 +1,8 @@
 """Base of the lab's tests, and their main: each file is a program that runs alone."""
 
 import datetime
+import faulthandler
+import os
 import re
 import sys
 import traceback
@@ -132,7 +134,10 @@ class LabCase(unittest.TestCase):
 
 
 class _Result(unittest.TextTestResult):
-    """Counts what passed: a failing setUpClass is an error without a test."""
+    """Counts what passed: a failing setUpClass is an error without a test.
+
+    It says at once why something failed, not at the end: tests/lab/run ends a file that hangs.
+    """
 
     passed = 0
 
@@ -140,10 +145,36 @@ class _Result(unittest.TextTestResult):
         super().addSuccess(test)
         self.passed += 1
 
+    def addError(self, test, err):
+        super().addError(test, err)
+        self._tell("ERROR", self.errors[-1])
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self._tell("FAIL", self.failures[-1])
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            if issubclass(err[0], test.failureException):
+                self._tell("FAIL", self.failures[-1])
+            else:
+                self._tell("ERROR", self.errors[-1])
+
+    def _tell(self, flavour, entry):
+        self.printErrorList(flavour, [entry])
+        self.stream.flush()
+
+    def printErrors(self):
+        """They were told as they came."""
+
 
 def main():
     """Enters the namespaces, runs the file's tests, ends with a line that tests/lab/run reads."""
     netns.enter()
+    seconds = float(os.environ.get("LAB_SECONDS", 0))
+    if seconds > 10:            # tests/lab/run then ends it: where it hangs is told before
+        faulthandler.dump_traceback_later(seconds - 5)
     try:
         runner = unittest.TextTestRunner(verbosity=2, resultclass=_Result)
         program = unittest.main(module="__main__", exit=False, testRunner=runner)
