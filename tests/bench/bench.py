@@ -40,7 +40,7 @@ class Bench:
 
     def _warm_all(self, relay, zone):
         if zone == MANY_ZONE:
-            for _ in range(4):      # each thread is to have met most of them
+            for _ in range(6):      # each thread is to have met nearly all of them
                 self.world.warm(relay, MANY, 20, zone)
         else:
             self.world.warm(relay, DOMAINS)
