@@ -111,10 +111,10 @@ std::size_t DataScanner::run(std::string_view left) {
   return static_cast<std::size_t>(newline - begin) + 1;
 }
 
-// Blocks of the body from `at` on in which every CR has its LF and no line begins with a dot: how
-// many octets they are. What is before `at` in the chunk tells whether a line begins there.
+// Blocks of the body from `at` on, which is not 0, in which every CR has its LF and no line begins
+// with a dot: how many octets they are. The octet before tells whether a line begins there.
 std::size_t DataScanner::plain(std::string_view chunk, std::size_t at) {
-  if (!header_.done() || at == 0) return 0;
+  if (!header_.done()) return 0;
   const std::size_t from = at;
   while (chunk.size() - at >= block && is_plain(chunk.data() + at)) at += block;
   if (at == from) return 0;
@@ -137,10 +137,12 @@ DataScanner::Result DataScanner::scan(std::string_view chunk) {
   const std::uint64_t stuffed_before = stuffed_;
 
   std::size_t at = 0;
+  std::size_t next_look = 1;  // an odd block is not looked at again for each of its lines
   while (at < chunk.size() && !ended_) {
-    if (state_ == State::inside || state_ == State::line_start) {
+    if (at >= next_look && (state_ == State::inside || state_ == State::line_start)) {
       const std::size_t passed = plain(chunk, at);
       at += passed;
+      next_look = at + block;
       if (passed > 0) continue;
     }
     if (state_ == State::inside) {

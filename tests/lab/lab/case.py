@@ -172,7 +172,7 @@ class _Result(unittest.TextTestResult):
 def main():
     """Enters the namespaces, runs the file's tests, ends with a line that tests/lab/run reads."""
     netns.enter()
-    seconds = float(os.environ.get("LAB_SECONDS", 0))
+    seconds = float(os.environ.get("LAB_SECONDS") or 0)
     if seconds > 10:            # tests/lab/run then ends it: where it hangs is told before
         faulthandler.dump_traceback_later(seconds - 5)
     try:

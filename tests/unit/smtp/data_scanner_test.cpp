@@ -28,7 +28,9 @@ Outcome scan(std::string_view input, const std::vector<std::size_t>& cuts) {
   Outcome out;
   std::size_t from = 0;
   const auto one = [&](std::size_t to) {
-    const auto result = scanner.scan(input.substr(from, to - from));
+    // Each chunk in a buffer of its own, behind an octet that is not of the message.
+    const std::string chunk = "\r\nx"[from % 3] + std::string(input.substr(from, to - from));
+    const auto result = scanner.scan(std::string_view(chunk).substr(1));
     out.content.append(result.pending).append(result.content);
     out.rest += result.rest;
     out.ended = result.ended || out.ended;
@@ -163,6 +165,22 @@ TEST_CASE("a possible end is held back and sent on when it was none") {
   CHECK(scanner.scan("more").rest == "more");
 }
 
+TEST_CASE("what stands in memory before a chunk is nothing") {
+  for (const char before : {'x', '\r', '\n', '\0'}) {
+    const auto behind = [&](std::string_view first, const std::string& second) {
+      DataScanner scanner;
+      scanner.scan(first);
+      const std::string memory = before + second;
+      scanner.scan(std::string_view(memory).substr(1));
+      return scanner;
+    };
+    const std::string_view half = "A: b\r\n\r\nx";
+    CHECK(behind("A: b\r\n\r\nx\r\n", ".\r\nQUIT\r\n" + std::string(200, 'y')).ended());
+    CHECK_FALSE(behind(half, std::string(300, 'y')).bare_cr_or_lf());
+    CHECK(behind(half, "\n" + std::string(300, 'y')).bare_cr_or_lf());
+  }
+}
+
 TEST_CASE("the header ends at the empty line, at a line that is no field, or with the message") {
   CHECK_FALSE(scan("A: b\r\n").header_ended);
   CHECK(scan("A: b\r\n\r\n").header_ended);
@@ -187,6 +205,29 @@ TEST_CASE("Received fields are counted once each, folded or not, and in the head
 
 TEST_CASE("a dot-stuffed line of the header is read without its dot") {
   CHECK(scan(".Received: a\r\n\r\n.\r\n").received == 1);
+}
+
+TEST_CASE("a dot and a bare CR are text of their line") {
+  CHECK(scan(".\rReceived: a\r\n\r\n.\r\n").received == 0);
+}
+
+TEST_CASE("of a Received field two thousand octets are kept, folded or not") {
+  const std::string line = "\r\n\t" + std::string(78, 'y');
+  std::string folded = "by x";
+  for (int i = 0; i < 24; ++i) folded += line;
+  CHECK(id_of(folded + "\r\n\tid Q;") == "Q");
+  for (int i = 0; i < 3; ++i) folded += line;
+  CHECK(id_of(folded + "\r\n\tid Q;").empty());
+  CHECK(id_of(std::string(1900, 'x') + " id Q;") == "Q");
+  CHECK(id_of(std::string(3000, 'x') + " id Q;").empty());
+  std::string folds;
+  for (int i = 0; i < 3000; ++i) folds += "\r\n\t";
+  CHECK(id_of("x" + folds + "id Q;").empty());
+}
+
+TEST_CASE("the colon is no part of what a field says, however it is cut") {
+  const std::string input = "Received:id Q1;\r\n\r\n.\r\n";
+  for (std::size_t cut = 0; cut < input.size(); ++cut) CHECK(scan(input, {cut}).queue_id == "Q1");
 }
 
 TEST_CASE("the queue id is that of the topmost Received field") {
