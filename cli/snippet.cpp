@@ -76,6 +76,19 @@ Values values_of(const config::Address& address) {
   return values;
 }
 
+// libmilter's "inet:8891@127.0.0.1" as a client may dial it.
+std::string dialled_milter(const std::string& spec) {
+  const std::size_t at = spec.find('@');
+  if (!spec.starts_with("inet") || at == std::string::npos) return spec;
+  std::string_view host = std::string_view(spec).substr(at + 1);
+  const bool in_brackets = host.starts_with('[') && host.ends_with(']');
+  if (in_brackets) host = host.substr(1, host.size() - 2);
+  const auto ip = base::Ip::parse(host);
+  if (!ip || dialled(*ip) == *ip) return spec;
+  const std::string to = dialled(*ip).str();
+  return spec.substr(0, at + 1) + (in_brackets ? "[" + to + "]" : to);
+}
+
 // libmilter's "inet:8891@127.0.0.1", "inet6:8891@[::1]", "unix:/path" and "local:/path" in
 // Postfix's words.
 std::string postfix_milter(std::string_view spec) {
@@ -235,6 +248,21 @@ std::optional<Version> parse_version(std::string_view text) {
   return version;
 }
 
+std::optional<config::Address> unserved(const Addresses& addresses) {
+  const auto* tcp = std::get_if<config::Tcp>(&addresses.transparent);
+  if (!tcp) return std::nullopt;
+  for (const base::Ip& any : {base::Ip::v4({0, 0, 0, 0}), base::Ip::v6({})}) {
+    const config::Address wanted = config::Tcp{dialled(any), tcp->port};
+    const bool there = std::ranges::any_of(addresses.listeners, [&](const auto& one) {
+      const auto* at = std::get_if<config::Tcp>(&one.address);
+      return one.protocol == config::Protocol::Transparent && at && at->port == tcp->port &&
+             (one.address == wanted || at->address == any);
+    });
+    if (!there) return wanted;
+  }
+  return std::nullopt;
+}
+
 config::Address& Addresses::of(Via via, Mta mta) {
   switch (via) {
     case Via::Lmtp: return lmtp;
@@ -290,8 +318,8 @@ base::Result<std::vector<Part>, base::Error> snippet(Mta mta, Via via, const Ver
   }
   Addresses copy = addresses;
   Values values = values_of(copy.of(via, mta));
-  values["MILTER"] = addresses.milter;
-  values["POSTFIX_MILTER"] = postfix_milter(addresses.milter);
+  values["MILTER"] = dialled_milter(addresses.milter);
+  values["POSTFIX_MILTER"] = postfix_milter(values["MILTER"]);
   const Words words = words_of(addresses, via, copy.of(via, mta));
   std::vector<Part> parts = parts_of(text->text, version, words);
   if (via == Via::Transparent) {

@@ -38,6 +38,10 @@ struct Addresses {
   config::Address& of(Via via, Mta mta);
 };
 
+// The redirecting rule leads connections over IPv4 to 127.0.0.1 and those over IPv6 to [::1]: the
+// one of them where `listeners` have none that is transparent.
+std::optional<config::Address> unserved(const Addresses& addresses);
+
 // What goes into one file.
 struct Part {
   std::string file;   // "/etc/postfix/main.cf"

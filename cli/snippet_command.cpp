@@ -78,6 +78,11 @@ std::optional<Addresses> addresses_from(const Snippet& options, const std::strin
                  << "; it needs one at " << usual(addresses, via, mta)
                  << ", which these lines are for\n";
   }
+  if (const auto missing = there && via == Via::Transparent ? unserved(addresses) : std::nullopt) {
+    terminal.err << base::printable(file) << " has no " << key_of(via, mta) << " at "
+                 << config::text_of(*missing)
+                 << ": connections that the rule leads there are refused\n";
+  }
   return addresses;
 }
 

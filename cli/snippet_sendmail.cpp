@@ -14,6 +14,12 @@ dnl one, and some slow MX hosts would hold all that waits; so twenty at a time.
 define(`confMAX_RUNNERS_PER_QUEUE', `20')dnl
 dnl F=z is LMTP, which keeps each recipient's own answer. r: Sternpost takes up to 100 recipient
 dnl domains in one transaction.
+?tls dnl Sendmail uses TLS where the listener offers it, and goes on in cleartext where somebody on
+?tls dnl the way takes the offer out. TLS_Srv in the access map demands it (cf/README, STARTTLS).
+?bare dnl The listener is on another machine: the way there is in cleartext unless it has a
+?bare dnl tls_certificate (then print these lines again) or goes through a tunnel.
+?client_ca dnl The listener demands this machine's certificate (client_ca) and refuses every
+?client_ca dnl recipient without it: name it by confCLIENT_CERT and confCLIENT_KEY.
 MAILER_DEFINITIONS
 Msternpost, P=[IPC], F=mDFMuXz8, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, E=\r\n,
  L=2040, r=100, T=DNS/RFC822/SMTP, A=TCP $h @PORT@
@@ -29,6 +35,12 @@ define(`confMAX_RUNNERS_PER_QUEUE', `20')dnl
 dnl Over SMTP a transaction has one recipient domain; recipients in others would get 452 and wait
 dnl for the next queue run. So flag m (several recipients) is missing: one recipient a transaction,
 dnl one behind the other. Over LMTP they go beside each other.
+?tls dnl Sendmail uses TLS where the listener offers it, and goes on in cleartext where somebody on
+?tls dnl the way takes the offer out. TLS_Srv in the access map demands it (cf/README, STARTTLS).
+?bare dnl The listener is on another machine: the way there is in cleartext unless it has a
+?bare dnl tls_certificate (then print these lines again) or goes through a tunnel.
+?client_ca dnl The listener demands this machine's certificate (client_ca) and refuses every
+?client_ca dnl recipient without it: name it by confCLIENT_CERT and confCLIENT_KEY.
 MAILER_DEFINITIONS
 Msternpost, P=[IPC], F=DFMuXa8, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, E=\r\n,
  L=2040, T=DNS/RFC822/SMTP, A=TCP $h @PORT@

@@ -157,6 +157,33 @@ TEST_CASE("snippet: the address is the listener's, in each MTA's words") {
   CHECK(has(printed({"sendmail", "--via", "milter", "--listen", "unix:/run/m"}), "S=unix:/run/m,"));
   CHECK(has(printed({"postfix", "--via", "milter", "--listen", "inet6:99@::1"}),
             "{ inet:[::1]:99,"));
+  const auto milter = [&](const std::string& mta, const std::string& socket) {
+    return printed({mta, "--via", "milter", "--listen", socket});
+  };
+  CHECK(has(milter("postfix", "inet:99@0.0.0.0"), "{ inet:127.0.0.1:99,"));
+  CHECK(has(milter("sendmail", "inet:99@0.0.0.0"), "S=inet:99@127.0.0.1,"));
+  CHECK(has(milter("postfix", "inet6:99@::"), "{ inet:[::1]:99,"));
+  CHECK(has(milter("sendmail", "inet6:99@[::]"), "S=inet6:99@[::1],"));
+  CHECK(has(milter("sendmail", "inet:99@mail.example"), "S=inet:99@mail.example,"));
+}
+
+TEST_CASE("snippet --via transparent: says where the rule leads to and nobody listens") {
+  const auto said = [](const std::vector<std::string>& addresses) {
+    std::string config;
+    for (const std::string& address : addresses) {
+      config += "[[listen]]\nprotocol = \"transparent\"\naddress = \"" + address + "\"\n";
+    }
+    const Outcome outcome = run({"snippet", "postfix", "--via", "transparent"}, config);
+    CHECK(outcome.status == 0);
+    CHECK(has(outcome.out, "tcp dport 25 redirect to :10026\n"));  // IPv6 is never let past it
+    return outcome.err;
+  };
+  CHECK(has(said({"127.0.0.1:10026"}), "[[listen]] with protocol = \"transparent\" at [::1]:10026: "
+                                       "connections that the rule leads there are refused\n"));
+  CHECK(has(said({"[::1]:10026"}), " at 127.0.0.1:10026: "));
+  CHECK(has(said({"127.0.0.1:10026", "[::1]:10027"}), " at [::1]:10026: "));
+  CHECK_FALSE(has(said({"127.0.0.1:10026", "[::1]:10026"}), "refused"));
+  CHECK_FALSE(has(said({"0.0.0.0:10026", "[::]:10026"}), "refused"));
 }
 
 TEST_CASE("snippet --via transparent: TLS stays on for what is not redirected") {
@@ -226,6 +253,11 @@ TEST_CASE("snippet: TLS towards a listener elsewhere, where it has a certificate
     CHECK_FALSE(has(print("exim", far + pair), "hosts_avoid_tls"));
     CHECK_FALSE(has(print("exim", far), "\n  hosts_"));
     CHECK(has(print("exim", far), "cleartext unless"));
+    CHECK(has(print("sendmail", far), "dnl The listener is on another machine: the way there"));
+    CHECK(has(print("sendmail", far + pair), "TLS_Srv in the access map demands it"));
+    CHECK_FALSE(has(print("sendmail", far + pair), "cleartext unless"));
+    CHECK_FALSE(has(print("sendmail", near), "TLS"));
+    CHECK(has(print("sendmail", near + pair + ca), "confCLIENT_CERT"));
   }
   // The address that an MTA elsewhere dials, of a listener at all of them.
   const std::string all = listener("lmtp", "0.0.0.0") + pair;
