@@ -10,8 +10,9 @@
 namespace proxy {
 namespace {
 
-// A client is watched from then on, while an MX is being waited for.
-constexpr std::chrono::milliseconds watched_after{50};
+// A client is watched from then on, while an MX is being waited for: longer than mail waits in line
+// for a busy one, since watching costs two system calls.
+constexpr std::chrono::milliseconds watched_after{500};
 
 }  // namespace
 
