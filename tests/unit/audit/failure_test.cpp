@@ -151,7 +151,17 @@ TEST_CASE("log: kill -9 at any moment leaves a chain that goes on") {
   Folder folder;
   const auto head_file = folder.path() / "head";
   std::mt19937 random(42);
+  const auto written = [&] {
+    std::uintmax_t octets = 0;
+    for (const auto& file : chain_files(folder.log())) {
+      std::error_code gone;  // renamed just now
+      const auto size = std::filesystem::file_size(file, gone);
+      if (!gone) octets += size;
+    }
+    return octets;
+  };
   for (int round = 0; round < 25; ++round) {
+    const std::uintmax_t before = written();
     const pid_t pid = child([&] {
       FileHead head(head_file);
       base::SystemClock clock;
@@ -166,6 +176,10 @@ TEST_CASE("log: kill -9 at any moment leaves a chain that goes on") {
       }
       return 0;
     });
+    // Every other one has written something, however slow the machine is.
+    for (int i = 0; i < 60000 && round % 2 == 0 && written() <= before; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 120));
     ::kill(pid, SIGKILL);
     REQUIRE(status_of(pid) == 1000 + SIGKILL);
@@ -177,7 +191,7 @@ TEST_CASE("log: kill -9 at any moment leaves a chain that goes on") {
   const auto result = verify(chain_files(folder.log()), *head.load());
   CHECK((result.bad ? result.bad->str() : std::string()).empty());
   CHECK(result.first_seq == 1);
-  CHECK(result.records > 25);
+  CHECK(result.records > 12);
 }
 
 TEST_CASE("log: on a full disk what was promised is written, then reserve refuses") {
