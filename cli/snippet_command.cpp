@@ -78,10 +78,11 @@ std::optional<Addresses> addresses_from(const Snippet& options, const std::strin
                  << "; it needs one at " << usual(addresses, via, mta)
                  << ", which these lines are for\n";
   }
-  if (const auto missing = there && via == Via::Transparent ? unserved(addresses) : std::nullopt) {
+  const bool rule = there && via == Via::Transparent && options.listen.empty();
+  if (const auto missing = rule ? unserved(addresses) : std::nullopt) {
     terminal.err << base::printable(file) << " has no " << key_of(via, mta) << " at "
                  << config::text_of(*missing)
-                 << ": connections that the rule leads there are refused\n";
+                 << "; without one, connections that the rule leads there are refused\n";
   }
   return addresses;
 }

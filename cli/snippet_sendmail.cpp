@@ -14,8 +14,8 @@ dnl one, and some slow MX hosts would hold all that waits; so twenty at a time.
 define(`confMAX_RUNNERS_PER_QUEUE', `20')dnl
 dnl F=z is LMTP, which keeps each recipient's own answer. r: Sternpost takes up to 100 recipient
 dnl domains in one transaction.
-?tls dnl Sendmail uses TLS where the listener offers it, and goes on in cleartext where somebody on
-?tls dnl the way takes the offer out. TLS_Srv in the access map demands it (cf/README, STARTTLS).
+?tls dnl Sendmail uses TLS where the listener offers it. That somebody on the way takes the offer
+?tls dnl out is met by a TLS_Srv entry in the access map (cf/README, STARTTLS).
 ?bare dnl The listener is on another machine: the way there is in cleartext unless it has a
 ?bare dnl tls_certificate (then print these lines again) or goes through a tunnel.
 ?client_ca dnl The listener demands this machine's certificate (client_ca) and refuses every
@@ -35,8 +35,8 @@ define(`confMAX_RUNNERS_PER_QUEUE', `20')dnl
 dnl Over SMTP a transaction has one recipient domain; recipients in others would get 452 and wait
 dnl for the next queue run. So flag m (several recipients) is missing: one recipient a transaction,
 dnl one behind the other. Over LMTP they go beside each other.
-?tls dnl Sendmail uses TLS where the listener offers it, and goes on in cleartext where somebody on
-?tls dnl the way takes the offer out. TLS_Srv in the access map demands it (cf/README, STARTTLS).
+?tls dnl Sendmail uses TLS where the listener offers it. That somebody on the way takes the offer
+?tls dnl out is met by a TLS_Srv entry in the access map (cf/README, STARTTLS).
 ?bare dnl The listener is on another machine: the way there is in cleartext unless it has a
 ?bare dnl tls_certificate (then print these lines again) or goes through a tunnel.
 ?client_ca dnl The listener demands this machine's certificate (client_ca) and refuses every
