@@ -14,7 +14,6 @@
 #include <cerrno>
 
 #include "proxy/channel_errors.h"
-#include "proxy/tls_output.h"
 
 namespace proxy {
 
@@ -209,7 +208,18 @@ asio::awaitable<IoResult<void>> Channel::write(std::string_view first, std::stri
   co_return written;
 }
 
-asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
+asio::awaitable<IoResult<void>> Channel::flush() {
+  for (;;) {
+    if (!socket_.is_open()) co_return base::fail(closed());
+    if (tls_output_.flush()) break;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) co_return base::fail(error_of(errno));
+    auto ready = co_await wait(Want::write);
+    if (!ready) co_return ready;
+  }
+  co_return IoResult<void>();
+}
+
+asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl, Next next) {
   if (start_ != end_) {
     co_return base::fail(IoError{
         IoError::Kind::tls, "octets in cleartext came behind the STARTTLS exchange (injection)"});
@@ -217,7 +227,7 @@ asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
   release_buffer();
   ssl_ = std::move(ssl);
   BIO* const input = tls_input_.make_bio();
-  BIO* const output = make_tls_output(socket_.native_handle());
+  BIO* const output = tls_output_.make_bio(socket_.native_handle());
   SSL_set0_rbio(ssl_.get(), input);
   SSL_set0_wbio(ssl_.get(), output);
   if (input == nullptr || output == nullptr) {
@@ -230,11 +240,14 @@ asio::awaitable<IoResult<void>> Channel::handshake(SslPtr ssl) {
   for (;;) {
     ERR_clear_error();
     errno = 0;
+    if (next == Next::write) tls_output_.hold();
     const int n = SSL_do_handshake(ssl_.get());
+    tls_output_.let_go();
     if (n == 1) co_return IoResult<void>();
     Want want = Want::read;
     auto outcome = tls_outcome(n, want);
     if (!outcome) {
+      (void)tls_output_.flush();  // an alert that says why
       SSL_set_quiet_shutdown(ssl_.get(), 1);
       co_return base::fail(std::move(outcome.error()));
     }
@@ -258,7 +271,9 @@ void Channel::close() {
     ERR_clear_error();
     SSL_shutdown(ssl_.get());
     ERR_clear_error();
+    (void)tls_output_.flush();
   }
+  tls_output_.drop();
   boost::system::error_code ignored;
   timer_.cancel();
   socket_.close(ignored);
@@ -267,8 +282,10 @@ void Channel::close() {
 void Channel::say_and_close(std::string_view octets) {
   if (!socket_.is_open()) return;
   Want want = Want::write;
+  tls_output_.hold();  // close_notify goes with it
   auto ignored = try_write(octets.data(), octets.size(), want);
   (void)ignored;
+  tls_output_.let_go();
   close();
 }
 
@@ -277,6 +294,7 @@ void Channel::abort() {
   if (ssl_) SSL_set_quiet_shutdown(ssl_.get(), 1);
   const linger hard{1, 0};
   ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  tls_output_.drop();
   boost::system::error_code ignored;
   timer_.cancel();
   socket_.close(ignored);

@@ -1,6 +1,6 @@
 // Channel: one non-blocking stream socket (TCP or Unix), in cleartext or under TLS, with a bounded
 // read buffer and one lazily re-armed deadline. TLS writes to the socket itself (proxy/tls_output),
-// so no octet is copied on the way out; what arrives goes through proxy/tls_input.
+// so no octet of a message is copied on the way out; what arrives goes through proxy/tls_input.
 // Lives on one thread. It knows nothing of SMTP; the session (towards the MTA) and
 // proxy/mx_connection (towards an MX) speak over it.
 #pragma once
@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "proxy/tls_input.h"
+#include "proxy/tls_output.h"
 
 struct ssl_st;
 
@@ -98,8 +99,11 @@ class Channel {
 
   // ---- TLS. `ssl` is set up by the caller (client or server state); the channel binds it to the
   // socket and owns it from then on. Buffered plaintext is an error: IoError tls, nothing started
-  // (response or command injection, CVE-2011-0411).
-  asio::awaitable<IoResult<void>> handshake(SslPtr ssl);
+  // (response or command injection, CVE-2011-0411). `Next::write`, of a client that is the next to
+  // speak: the last flight goes out in one segment with what is written next, at the latest when
+  // the channel waits for the peer or closes.
+  enum class Next { any, write };
+  asio::awaitable<IoResult<void>> handshake(SslPtr ssl, Next next = Next::any);
   ssl_st* ssl() const { return ssl_.get(); }
   bool is_tls() const { return ssl_ != nullptr; }
 
@@ -126,6 +130,8 @@ class Channel {
   asio::awaitable<IoResult<std::size_t>> receive(std::span<char> room);
   // So that TLS can go on: what it waits for has arrived, or can be sent.
   asio::awaitable<IoResult<void>> satisfy(Want want);
+  // What TLS has kept goes out.
+  asio::awaitable<IoResult<void>> flush();
   std::optional<IoError> not_to_wait() const;
   IoError after_wait(const boost::system::error_code& error) const;
   void arm();
@@ -137,7 +143,8 @@ class Channel {
 
   Socket socket_;
   TlsInput tls_input_;
-  SslPtr ssl_;  // reads from the one above
+  TlsOutput tls_output_;
+  SslPtr ssl_;  // reads from and writes to those above
   std::unique_ptr<char[]> buffer_;
   std::size_t capacity_ = 0;
   std::size_t start_ = 0;  // of what is not consumed

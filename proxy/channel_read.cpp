@@ -114,6 +114,10 @@ asio::awaitable<IoResult<void>> Channel::satisfy(Want want) {
     auto ready = co_await wait(want);
     co_return ready;
   }
+  if (!tls_output_.is_empty()) {
+    auto sent = co_await flush();
+    if (!sent) co_return sent;
+  }
   if (!tls_input_.empty()) {
     // A record that was no data: a peer with ever more of them leaves the thread to others.
     if (auto refused = not_to_wait()) co_return base::fail(std::move(*refused));
@@ -244,6 +248,7 @@ IoResult<std::size_t> Channel::fill_now(std::size_t limit) {
 
 void Channel::when_readable(std::function<void()> then) {
   if (watched_ || !socket_.is_open()) return;
+  (void)tls_output_.flush();  // what the peer may be waiting for
   watched_ = true;
   socket_.async_wait(Socket::wait_read, [self = self_, then = std::move(then)](
                                             const boost::system::error_code&) {
@@ -291,6 +296,10 @@ void Channel::release_buffer(std::size_t kept) {
 }
 
 asio::awaitable<void> Channel::wait_readable() {
+  if (!tls_output_.is_empty()) {
+    auto sent = co_await flush();
+    if (!sent) co_return;
+  }
   auto ready = co_await wait(Want::read);
   (void)ready;
 }

@@ -230,6 +230,14 @@ asio::awaitable<std::shared_ptr<const MxFacts>> Gather::mx(base::Domain domain,
   co_return facts;
 }
 
+std::shared_ptr<const MxFacts> Gather::known_mx(const base::Domain& domain,
+                                                bool ignore_dnssec) const {
+  const auto found = mx_cache_.entries.find(mx_key(domain, ignore_dnssec));
+  if (found == mx_cache_.entries.end() || !found->second.facts) return nullptr;
+  const bool good = std::chrono::steady_clock::now() < found->second.expires;
+  return good ? found->second.facts : nullptr;
+}
+
 void Gather::prefetch_mx(const base::Domain& domain, bool ignore_dnssec) {
   const std::string key = mx_key(domain, ignore_dnssec);
   if (!begin(mx_cache_, key)) return;

@@ -48,6 +48,8 @@ class Gather {
   boost::asio::awaitable<std::shared_ptr<const MxFacts>> mx(base::Domain domain,
                                                             bool ignore_dnssec,
                                                             SteadyTime deadline);
+  // What mx() would answer without waiting; null where it would not, and nothing is begun.
+  std::shared_ptr<const MxFacts> known_mx(const base::Domain& domain, bool ignore_dnssec) const;
   // Begins the same look-ups without waiting.
   void prefetch_mx(const base::Domain& domain, bool ignore_dnssec);
 

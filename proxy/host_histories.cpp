@@ -1,5 +1,7 @@
 #include "proxy/host_histories.h"
 
+#include <array>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <list>
 #include <unordered_map>
@@ -16,6 +18,7 @@ namespace {
 constexpr std::chrono::seconds look_wait{1};
 // A host in use is written once in so long; what it showed for the first time, at once.
 constexpr std::chrono::hours written_again{12};
+constexpr std::size_t versions = 4096;
 
 store::HostRow row_of(const base::Domain& host, const policy::HostHistory& history) {
   store::HostRow row;
@@ -61,7 +64,7 @@ bool is_news(const policy::HostHistory& written, const policy::HostHistory& now)
 
 }  // namespace
 
-// On the home thread, but for load().
+// On the home thread, but for load() and version().
 class HostHistories::Core : public std::enable_shared_from_this<Core> {
  public:
   Core(asio::any_io_executor home, store::Store& store, const base::Clock& clock,
@@ -69,6 +72,9 @@ class HostHistories::Core : public std::enable_shared_from_this<Core> {
       : home_(std::move(home)), store_(store), clock_(clock), capacity_(capacity) {}
 
   const asio::any_io_executor& home() const { return home_; }
+  std::atomic<Version>& version(const base::Domain& host) {
+    return versions_[std::hash<base::Domain>()(host) % versions_.size()];
+  }
 
   base::Result<std::size_t, base::Error> load() {
     auto rows = store_.load_hosts();
@@ -99,12 +105,14 @@ class HostHistories::Core : public std::enable_shared_from_this<Core> {
       Entry& entry = entries_.front();
       entry.history = std::move(history);
       if (is_news(entry.written, entry.history)) write(entry);
-      return;
+    } else {
+      forget_old();
+      entries_.push_front(Entry{host, std::move(history), {}});
+      index_.emplace(host, entries_.begin());
+      write(entries_.front());
     }
-    forget_old();
-    entries_.push_front(Entry{host, std::move(history), {}});
-    index_.emplace(std::move(host), entries_.begin());
-    write(entries_.front());
+    // Whoever sees the new version and asks gets what was put.
+    version(host).fetch_add(1, std::memory_order_release);
   }
 
  private:
@@ -126,6 +134,7 @@ class HostHistories::Core : public std::enable_shared_from_this<Core> {
       const bool full = entries_.size() >= capacity_;
       if (!full && !policy::is_forgotten(oldest.history, clock_.wall())) return;
       store_.erase_host(oldest.host.str());
+      version(oldest.host).fetch_add(1, std::memory_order_release);
       index_.erase(oldest.host);
       entries_.pop_back();
     }
@@ -135,6 +144,7 @@ class HostHistories::Core : public std::enable_shared_from_this<Core> {
   store::Store& store_;
   const base::Clock& clock_;
   std::size_t capacity_;
+  std::array<std::atomic<Version>, versions> versions_{};
   std::list<Entry> entries_;  // seen last first
   std::unordered_map<base::Domain, std::list<Entry>::iterator> index_;
 };
@@ -148,10 +158,17 @@ HostHistories::~HostHistories() = default;
 base::Result<std::size_t, base::Error> HostHistories::load() { return core_->load(); }
 
 void HostHistories::put(base::Domain host, policy::HostHistory history) {
+  // Now, so that whoever looks from now on asks, and is answered behind this; and once more when it
+  // is known, for those who asked in front of it.
+  core_->version(host).fetch_add(1, std::memory_order_release);
   asio::post(core_->home(), [core = core_, host = std::move(host),
                              history = std::move(history)]() mutable {
     core->put(std::move(host), std::move(history));
   });
+}
+
+HostHistories::Version HostHistories::version(const base::Domain& host) const {
+  return core_->version(host).load(std::memory_order_acquire);
 }
 
 asio::awaitable<std::optional<policy::HostHistory>> HostHistories::look(base::Domain host) {

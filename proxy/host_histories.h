@@ -1,15 +1,18 @@
 // HostHistories: what MX hosts showed in earlier sessions (policy/downgrade.h), in memory and, by
-// the store's own writer, on disk; read from there once, at start. It lives on the home thread;
-// a session asks it by a message and is resumed on its own thread, so that there is no lock and
-// nothing that two threads share; delivery never waits for the disk. Bounded in hosts and in age;
-// what was seen longest ago goes first. Not the short memory of dead hosts (proxy/host_memory) nor
-// that of the milter (proxy/seen_hosts), which know minutes and one plan. Used by proxy/walk.
+// the store's own writer, on disk; read from there once, at start. It lives on the home thread; a
+// session asks it by a message and is resumed on its own thread, so that there is no lock; all that
+// threads share is a count of what changed. Delivery never waits for the disk. Bounded in hosts and
+// in age; what was seen longest ago goes first. Not the short memory of dead hosts
+// (proxy/host_memory) nor that of the milter (proxy/seen_hosts), which know minutes and one plan.
+// Used by proxy/near_histories, a thread's own copy of what it asked lately.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/domain.h"
@@ -40,6 +43,11 @@ class HostHistories {
   boost::asio::awaitable<std::optional<policy::HostHistory>> look(base::Domain host);
   // Any thread.
   void put(base::Domain host, policy::HostHistory history);
+
+  // Any thread, without waiting: another one than before where what is known of the host may have
+  // changed meanwhile. Hosts share them.
+  using Version = std::uint32_t;
+  Version version(const base::Domain& host) const;
 
  private:
   class Core;

@@ -235,7 +235,7 @@ asio::awaitable<MxResult<std::unique_ptr<MxSession>>> PlainMx::start_tls(SslPtr 
     quit();
     co_return base::fail(std::move(failure));
   }
-  auto shaken = co_await wire_->channel.handshake(std::move(ssl));
+  auto shaken = co_await wire_->channel.handshake(std::move(ssl), Channel::Next::write);
   if (!shaken) {
     const bool late = shaken.error().kind == IoError::Kind::timeout;
     MxFailure failure{MxFailure::Kind::tls,

@@ -55,6 +55,14 @@ Plans::Domain Plans::domain(const std::shared_ptr<const Snapshot>& snapshot,
   return planned;
 }
 
+std::shared_ptr<const policy::HostFacts> Plans::known_facts(const Planned& planned,
+                                                            const base::Domain& host) {
+  const auto of_host = [&host](const auto& known) { return known.first->host == host; };
+  const auto known = std::ranges::find_if(planned.hosts, of_host);
+  if (known == planned.hosts.end()) return nullptr;
+  return std::chrono::steady_clock::now() < known->first->expires ? known->first : nullptr;
+}
+
 Plans::Host Plans::host(const Snapshot& snapshot, Planned& planned,
                         const std::shared_ptr<const policy::HostFacts>& facts) {
   const auto of_host = [&facts](const auto& known) { return known.first->host == facts->host; };

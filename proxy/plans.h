@@ -52,6 +52,10 @@ class Plans {
   Domain domain(const std::shared_ptr<const Snapshot>& snapshot, const policy::Operator& op,
                 const base::Domain& domain, const std::shared_ptr<const MxFacts>& mx,
                 policy::StsState sts);
+  // The facts that a host of `planned` was planned by, while they are good: what Gather::host()
+  // would answer, since all that its question is made of stands with the plan. Null: ask it.
+  static std::shared_ptr<const policy::HostFacts> known_facts(const Planned& planned,
+                                                              const base::Domain& host);
   // A host of `planned`, whose outcome is a plan made under the same configuration.
   static Host host(const Snapshot& snapshot, Planned& planned,
                    const std::shared_ptr<const policy::HostFacts>& facts);

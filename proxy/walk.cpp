@@ -72,13 +72,14 @@ asio::awaitable<bool> Walk::make_plan(SteadyTime budget) {
     co_return false;
   }
   const bool ignore_dnssec = ignores_dnssec();
-  worker_.gather().prefetch_mx(*domain_, ignore_dnssec);
+  auto mx = worker_.gather().known_mx(*domain_, ignore_dnssec);
+  if (!mx) worker_.gather().prefetch_mx(*domain_, ignore_dnssec);
   policy::StsState sts = policy::StsAbsent{"MTA-STS is disabled here"};
   if (config_.mta_sts.enabled && shared.sts) {
     // RFC 8461 §5.1 lets the first message go while the policy is fetched; it waits a while here.
     sts = co_await shared.sts->state_for(*domain_, config_.mta_sts.first_contact_wait);
   }
-  const auto mx = co_await worker_.gather().mx(*domain_, ignore_dnssec, budget);
+  if (!mx) mx = co_await worker_.gather().mx(*domain_, ignore_dnssec, budget);
   if (!mx) {
     note(mx_not_in_time(*domain_));
     co_return false;
@@ -235,7 +236,8 @@ asio::awaitable<bool> Walk::enter_host(SteadyTime budget) {
   co_await find_own(budget);
   if (next_host_ >= hosts_.size()) co_return false;
   const base::Domain host = hosts_[next_host_++].host;
-  const auto facts = co_await worker_.gather().host(query_for(host), budget);
+  auto facts = Plans::known_facts(*planned_domain_, host);
+  if (!facts) facts = co_await worker_.gather().host(query_for(host), budget);
   if (!facts) {
     note(host_not_in_time(host));
     co_return false;

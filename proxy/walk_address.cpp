@@ -3,9 +3,9 @@
 #include <array>
 
 #include "proxy/dialled.h"
-#include "proxy/host_histories.h"
 #include "proxy/host_memory.h"
 #include "proxy/meters.h"
+#include "proxy/near_histories.h"
 #include "proxy/seen_hosts.h"
 #include "proxy/tls_client.h"
 #include "proxy/walk.h"
@@ -156,7 +156,7 @@ bool Walk::judge_again(MxLink& link) const {
 // What the host showed before; nullopt where nobody remembers, or must not: report mail of our own
 // goes out whatever TLS does, and an address that is no host's has no past.
 asio::awaitable<std::optional<policy::Past>> Walk::past_of_host(base::Ip ip) {
-  HostHistories* const histories = worker_.shared().host_histories;
+  NearHistories* const histories = worker_.histories();
   if (!histories || !current_->host || snapshot_->report_mail()) co_return std::nullopt;
   auto history = co_await histories->look(*current_->host);
   if (!history) co_return std::nullopt;
@@ -254,7 +254,7 @@ asio::awaitable<std::unique_ptr<MxLink>> Walk::connect(base::Ip ip, SteadyTime b
   if (verdict.downgrade && !observing_) {
     log_downgrade(logged(), domain_, plan_, attempt);
   }
-  if (verdict.history) worker_.shared().host_histories->put(*current_->host, *verdict.history);
+  if (verdict.history) worker_.histories()->put(*current_->host, *verdict.history);
 
   if (current_->host && worker_.shared().seen_hosts) {
     worker_.shared().seen_hosts->note(*current_->host, plan, verdict,

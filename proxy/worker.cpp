@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "proxy/gather.h"
+#include "proxy/near_histories.h"
 #include "proxy/patience.h"
 #include "proxy/pool.h"
 #include "proxy/tls_client.h"
@@ -22,7 +23,10 @@ Worker::Worker(Shared& shared, std::shared_ptr<const Snapshot> snapshot, Remembe
       gather_(std::make_unique<Gather>(shared, io_.get_executor(), remembered.facts)),
       plans_(remembered.plans),
       pool_(std::make_unique<Pool>(io_.get_executor(), shared.slots, shared.meters)),
-      patience_(std::make_unique<Patience>(io_.get_executor(), watched_after)) {}
+      patience_(std::make_unique<Patience>(io_.get_executor(), watched_after)),
+      histories_(shared.host_histories
+                     ? std::make_unique<NearHistories>(*shared.host_histories, *shared.clock)
+                     : nullptr) {}
 
 Worker::~Worker() = default;
 

@@ -35,6 +35,7 @@ class HostHistories;
 class HostMemory;
 struct Meters;
 class MxSlots;
+class NearHistories;
 class Patience;
 class Pool;
 class SeenHosts;
@@ -97,6 +98,7 @@ class Worker {
   Plans& plans() { return plans_; }
   Pool& pool() { return *pool_; }
   Patience& patience() { return *patience_; }
+  NearHistories* histories() { return histories_.get(); }  // null: nobody remembers
   const std::shared_ptr<TlsClient>& tls_client() { return tls_client_; }
   const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
   // Whether this worker has not named that policy digest before on this UTC day; bounded memory.
@@ -116,6 +118,7 @@ class Worker {
   std::shared_ptr<TlsClient> tls_client_;
   std::unique_ptr<Pool> pool_;
   std::unique_ptr<Patience> patience_;
+  std::unique_ptr<NearHistories> histories_;
   std::unordered_set<std::string> digests_;
   std::chrono::sys_days digests_day_{};
 };

@@ -100,7 +100,7 @@ class Client {
     if (tls == "resumed" && bench.sessions.count(key)) {
       SSL_set_session(ssl.get(), bench.sessions[key]);
     }
-    auto shaken = co_await channel_->handshake(std::move(ssl));
+    auto shaken = co_await channel_->handshake(std::move(ssl), proxy::Channel::Next::write);
     if (!shaken) co_return false;
     std::string again = co_await ask(hello);
     if (tls == "resumed") {

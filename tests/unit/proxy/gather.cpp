@@ -199,6 +199,27 @@ TEST_CASE("answers are kept for their TTL, failures for a while; 0 is not kept")
   CHECK(world.resolver.asked.size() == 4);
 }
 
+TEST_CASE("what is known is told at once, and nothing is begun for what is not") {
+  World world;
+  const auto name = *base::Domain::parse("kept.example");
+  world.resolver.add("kept.example", Type::MX, {wire_mx(10, "a.example")});
+  CHECK(world.gather->known_mx(name, false) == nullptr);
+  CHECK(world.resolver.asked.empty());
+  const auto facts = world.mx("kept.example");
+  CHECK(world.gather->known_mx(name, false) == facts);
+  CHECK(world.gather->known_mx(name, true) == nullptr);  // another question
+  world.resolver.add("zero.example", Type::MX, {wire_mx(10, "a.example")}, Security::secure, 0s);
+  world.mx("zero.example");
+  CHECK(world.gather->known_mx(*base::Domain::parse("zero.example"), false) == nullptr);
+  world.resolver.hold = true;
+  world.gather->prefetch_mx(*base::Domain::parse("asked.example"), false);
+  world.io.restart();
+  world.io.poll();
+  CHECK(world.gather->known_mx(*base::Domain::parse("asked.example"), false) == nullptr);
+  world.gather->clear();
+  CHECK(world.gather->known_mx(name, false) == nullptr);
+}
+
 TEST_CASE("two requests for one name cause one look-up") {
   World world;
   world.resolver.add("example.com", Type::MX, {wire_mx(10, "a.example")});

@@ -104,6 +104,22 @@ TEST_CASE("the oldest domain goes when one is too many") {
   CHECK(world.plans.size() == 3);
 }
 
+TEST_CASE("the facts that a host was planned by are known until their TTL ends") {
+  World world;
+  const auto planned = world.plan();
+  world.setup.with(usable());
+  const auto now = std::chrono::steady_clock::now();
+  world.setup.host.expires = now + std::chrono::hours(1);
+  CHECK(Plans::known_facts(*planned, world.setup.host.host) == nullptr);
+  const auto facts = std::make_shared<const policy::HostFacts>(world.setup.host);
+  world.host(*planned, facts);
+  CHECK(Plans::known_facts(*planned, world.setup.host.host) == facts);
+  CHECK(Plans::known_facts(*planned, name("mx2.example.com")) == nullptr);
+  world.setup.host.expires = now;
+  world.host(*planned, std::make_shared<const policy::HostFacts>(world.setup.host));
+  CHECK(Plans::known_facts(*planned, world.setup.host.host) == nullptr);
+}
+
 TEST_CASE("a host is planned again when its facts are others") {
   World world;
   const auto planned = world.plan();
