@@ -31,10 +31,12 @@ asio::awaitable<void> Walk::find_own(SteadyTime budget) {
   SteadyTime deadline = budget;
   std::optional<base::Domain> own;
   for (std::size_t i = first; i < hosts.size() && hosts[i].preference == preference; ++i) {
+    if (Plans::known_facts(*planned_domain_, hosts[i].host)) continue;
     worker_.gather().prefetch(query_for(hosts[i].host));
   }
   for (std::size_t i = first; i < hosts.size() && hosts[i].preference == preference; ++i) {
-    const auto facts = co_await worker_.gather().host(query_for(hosts[i].host), deadline);
+    auto facts = Plans::known_facts(*planned_domain_, hosts[i].host);
+    if (!facts) facts = co_await worker_.gather().host(query_for(hosts[i].host), deadline);
     if (i == first) {
       deadline = std::min(budget, std::chrono::steady_clock::now() + sibling_wait);
     }
